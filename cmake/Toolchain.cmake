@@ -11,7 +11,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # Dev compiles fast and still runs coroutines at a bearable speed; assertions are on, line numbers are kept.
-set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "Flags of the build type Dev")
+set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "Flags of the build type Dev" FORCE)
 # A proxy that goes on after a broken invariant would lose data quietly: assertions stay on in Release, too.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "Flags of the build type Release" FORCE)
 mark_as_advanced(CMAKE_CXX_FLAGS_DEV)
