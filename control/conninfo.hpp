@@ -1,5 +1,5 @@
-// A side's conninfo as the configuration gives it, and what is made of it: control's own connections, the address that
-// the sessions use, the text a subscription holds, the environment of a child process.
+// A side's conninfo as the configuration gives it, and what is made of it: control's own connections, the text a
+// subscription holds, the environment of a child process. (What sessions need of it: server_address.hpp.)
 #pragma once
 
 #include <stdexcept>
@@ -7,8 +7,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "control/data_plane.hpp"
 
 namespace turnout::control {
 
@@ -43,9 +41,6 @@ class Conninfo {
     std::string text() const;
     /// The same with the password (and sslpassword) as ********: for people.
     std::string redacted() const;
-
-    /// Where and how sessions reach this side. Throws ConninfoError if a port or sslmode is not one.
-    ServerAddress address() const;
 
     /// libpq's environment variables (PGHOST, PGPASSWORD, …) for a child process, so that nothing stands in its
     /// arguments.

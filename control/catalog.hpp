@@ -1,0 +1,46 @@
+// What a database's catalogs say, for comparing the two sides: every object as canonical text, and a cheap mark that
+// changes with any DDL.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/pg_connection.hpp"
+
+namespace turnout::control {
+
+/// Objects by name ("table public.a", "index public.a_pkey", "function public.f(integer)"), each with its canonical
+/// lines. System schemas, temporary objects, members of extensions and turnout's own are left out.
+using Schema = std::map<std::string, std::vector<std::string>>;
+asio::awaitable<Schema> read_schema(PgConnection& connection);
+
+struct SchemaDifference {
+    std::string object;
+    std::string sentence;  ///< "is missing on green", "differs: green lacks `column b integer`"
+};
+/// Differences between two schemas, named by side. Empty: equal.
+std::vector<SchemaDifference> compare(const Schema& blue, const Schema& green);
+
+/// Prepared on a connection to a switched database of the active side: column 0 is a mark that changes with every DDL
+/// that replication does not carry (tables, columns, constraints, indexes, sequences, types, functions, triggers,
+/// policies, schemas), and not with TRUNCATE, temporary tables, or maintenance.
+inline constexpr const char* kSchemaMark = "turnout_schema_mark";
+asio::awaitable<void> prepare_schema_mark(PgConnection& active);
+std::string schema_mark(const PgResult& result);
+
+/// A table that is not carried by a stream as it must be.
+struct Uncarried {
+    std::string database;
+    std::string table;
+    std::string sentence;  ///< "is not in publication turnout_tables on blue"
+    std::string remedy;    ///< the statement, or the verb
+};
+/// Looks at one direction in one database: every permanent table of the source = listed in its publication, with all
+/// operations, without row filter or column list = in the subscriber's pg_subscription_rel in state `r`. A cheap check
+/// for preflight and again right before each window.
+asio::awaitable<std::vector<Uncarried>> find_uncarried(PgConnection& source, PgConnection& subscriber);
+
+}  // namespace turnout::control

@@ -1,0 +1,59 @@
+// Sequences are not replicated: their values are read on the active side and set on the standby, once when the copies
+// are made and again in the window, there only those that have changed since.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "control/pg_connection.hpp"
+
+namespace turnout::control {
+
+struct SequenceValue {
+    std::int64_t last = 0;
+    bool called = false;  ///< nextval gives the one after `last`, not `last` itself
+    friend bool operator==(const SequenceValue&, const SequenceValue&) = default;
+};
+
+/// By qualified and quoted name: "public"."a_id_seq".
+using SequenceValues = std::map<std::string, SequenceValue, std::less<>>;
+
+/// Those of `now` that `before` lacks or has otherwise.
+SequenceValues changed(const SequenceValues& before, const SequenceValues& now);
+
+/// Reads all sequences of one database (temporary ones and turnout's own excepted) over one connection, in one round
+/// trip once prepared.
+class SequenceReader {
+  public:
+    explicit SequenceReader(PgConnection& connection) : connection_(connection) {}
+
+    /// Prepares, and learns which sequences have never been called: pg_sequence_last_value is NULL for those, and their
+    /// own row must be asked. Repeat it before each window; a sequence that joined them since costs one more round
+    /// trip.
+    asio::awaitable<void> prepare();
+    /// Puts the questions into the connection's pipeline.
+    void send();
+    /// Takes the answers of send(), which must be the next in the pipeline; nothing may stand behind them in it.
+    asio::awaitable<SequenceValues> receive();
+    /// send() and receive().
+    asio::awaitable<SequenceValues> read();
+
+  private:
+    PgConnection& connection_;
+    bool prepared_ = false;
+    bool has_uncalled_ = false;
+    int generation_ = 0;  ///< part of the prepared statement's name: it is made anew by each prepare()
+};
+
+/// Prepared on a connection to a database of the standby (synchronous_commit off in the window: the activation's flush
+/// takes it along).
+inline constexpr const char* kSetSequences = "turnout_set_sequences";
+asio::awaitable<void> prepare_set_sequences(PgConnection& standby);
+/// Puts one setval for each into the pipeline, as one statement. Nothing to receive if `values` is empty: returns
+/// false. The statement fails as a whole (42P01) if one is missing there.
+bool send_set_sequences(PgConnection& standby, const SequenceValues& values);
+
+}  // namespace turnout::control
