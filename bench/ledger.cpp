@@ -44,7 +44,7 @@ void install_ledger(const std::string& conninfo) {
                     kBalances - 1));
 }
 
-Snapshot read_ledger(const std::string& conninfo, bool accounts) {
+Snapshot read_ledger(const std::string& conninfo, const Scope& scope) {
     const Connection connection = connect(conninfo);
     run(connection.get(), "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     Snapshot snapshot;
@@ -54,8 +54,8 @@ Snapshot read_ledger(const std::string& conninfo, bool accounts) {
         snapshot.rows.push_back({field_number(rows, row, 0), field_number(rows, row, 1), field_number(rows, row, 2),
                                  field_number(rows, row, 3)});
     snapshot.counters = read_pairs(connection.get(), "SELECT writer, n FROM ledger_counters");
-    snapshot.balances = read_pairs(connection.get(), "SELECT id, n FROM ledger_balances");
-    if (accounts)
+    if (scope.balances) snapshot.balances = read_pairs(connection.get(), "SELECT id, n FROM ledger_balances");
+    if (scope.accounts)
         snapshot.accounts =
             read_pairs(connection.get(), "SELECT aid, abalance FROM pgbench_accounts WHERE abalance <> 0");
     run(connection.get(), "COMMIT");
@@ -64,10 +64,11 @@ Snapshot read_ledger(const std::string& conninfo, bool accounts) {
 
 void Ledger::start() {
     const Connection connection = connect(settings_.conninfo);
-    accounts_ = settings_.use_accounts && has_accounts(connection.get());
+    scope_.balances = settings_.shared_rows;
+    scope_.accounts = settings_.shared_rows && has_accounts(connection.get());
     const std::int64_t accounts =
-        accounts_ ? number(connection.get(), "SELECT coalesce(max(aid), 0) FROM pgbench_accounts") : 0;
-    before_ = read_ledger(settings_.conninfo, accounts_);
+        scope_.accounts ? number(connection.get(), "SELECT coalesce(max(aid), 0) FROM pgbench_accounts") : 0;
+    before_ = read_ledger(settings_.conninfo, scope_);
     // A number is taken for good by its counter's row.
     const std::int64_t first = number(
         connection.get(),
@@ -81,7 +82,7 @@ void Ledger::start() {
         writer.mode = settings_.modes[i % settings_.modes.size()];
         writer.pace = settings_.pace;
         writer.writer = first + i;
-        writer.balances = kBalances;
+        writer.balances = scope_.balances ? kBalances : 0;
         writer.accounts = accounts;
         writer.seed = settings_.seed * 1000003 + i;
         writers_.push_back(std::make_unique<Writer>(std::move(writer)));
@@ -115,7 +116,7 @@ Audit audit(const std::vector<const Ledger*>& ledgers, const std::string& connin
     for (const Ledger* ledger : ledgers)
         for (const auto& writer : ledger->writers_) books.push_back(&writer->book());
     const Ledger& first = *ledgers.front();
-    return compare(books, first.before_, read_ledger(conninfo, first.accounts_));
+    return compare(books, first.before_, read_ledger(conninfo, first.scope_));
 }
 
 }  // namespace turnout::bench

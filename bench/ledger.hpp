@@ -19,16 +19,23 @@ struct LedgerSettings {
     Pace pace;
     /// Given to the writers in turn.
     std::vector<Mode> modes{Mode::simple, Mode::extended, Mode::prepared, Mode::pipelined};
-    /// pgbench_accounts is written to as well, if it exists. Nobody else may write there meanwhile.
-    bool use_accounts = true;
+    /// Also rows that all writers share are written: ledger_balances, and pgbench_accounts where it exists. Nobody but
+    /// the ledgers that are audited together may write there meanwhile.
+    bool shared_rows = true;
     std::uint64_t seed = 1;
 };
 
 /// Makes the ledger's tables and sequences where they do not exist yet. Throws Failure.
 void install_ledger(const std::string& conninfo);
 
-/// Reads the ledger's tables in one snapshot. `accounts`: pgbench_accounts, too. Throws Failure.
-Snapshot read_ledger(const std::string& conninfo, bool accounts);
+/// What of the ledger's tables an audit reads.
+struct Scope {
+    bool balances = true;
+    bool accounts = false;  ///< pgbench_accounts
+};
+
+/// Reads the ledger's tables in one snapshot. Throws Failure.
+Snapshot read_ledger(const std::string& conninfo, const Scope& scope);
 
 /// A run of the load. Rows of earlier runs do not disturb it.
 class Ledger {
@@ -48,7 +55,7 @@ class Ledger {
     friend Audit audit(const std::vector<const Ledger*>& ledgers, const std::string& conninfo);
 
     LedgerSettings settings_;
-    bool accounts_ = false;
+    Scope scope_;
     Snapshot before_;
     std::vector<std::unique_ptr<Writer>> writers_;
 };

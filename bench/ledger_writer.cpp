@@ -149,7 +149,6 @@ Script Writer::transaction(Statement end) {
     // Everyone locks in the same order (its own rows, one balance, one account): no deadlock is of the load's making.
     const bool joined = settings_.mode == Mode::simple && end == Statement::commit && random(2) == 0;
     const std::int64_t entry = book_.next_entry();
-    const std::int64_t balance = random(settings_.balances);
     const std::int64_t amount = 1 + random(9);
     Script script;
     script.joined = joined;
@@ -158,7 +157,11 @@ Script Writer::transaction(Statement end) {
     if (const auto last = book_.last_certain())
         script.calls.push_back({Statement::read_entry, {settings_.writer, *last}, {}});
     script.calls.push_back({Statement::bump, {settings_.writer}, {Effect::Kind::bump_counter}});
-    script.calls.push_back({Statement::balance, {balance, amount}, {Effect::Kind::add_to_balance, balance, amount}});
+    if (settings_.balances > 0) {
+        const std::int64_t balance = random(settings_.balances);
+        script.calls.push_back(
+            {Statement::balance, {balance, amount}, {Effect::Kind::add_to_balance, balance, amount}});
+    }
     if (settings_.accounts > 0) {
         const std::int64_t account = 1 + random(settings_.accounts);
         script.calls.push_back(

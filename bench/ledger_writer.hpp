@@ -50,7 +50,7 @@ class Writer {
         Mode mode = Mode::simple;
         Pace pace;
         std::int64_t writer = 0;    ///< its number in the tables
-        std::int64_t balances = 0;  ///< rows of ledger_balances, shared with the others
+        std::int64_t balances = 0;  ///< rows of ledger_balances, shared with the others; 0: none
         std::int64_t accounts = 0;  ///< rows of pgbench_accounts, shared with the others; 0: none
         std::uint64_t seed = 0;
     };
