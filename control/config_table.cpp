@@ -1,0 +1,168 @@
+#include "control/config_table.hpp"
+
+#include <array>
+
+namespace turnout::control {
+namespace {
+
+template <class Enum>
+ChoiceSlot choice(Enum& value, std::vector<std::string_view> words) {
+    return {std::move(words), [&value] { return static_cast<std::size_t>(value); },
+            [&value](std::size_t chosen) { value = static_cast<Enum>(chosen); }};
+}
+
+template <class Integer>
+IntegerSlot integer(Integer& value, std::uint64_t least, std::uint64_t most) {
+    return {least, most, [&value] { return static_cast<std::uint64_t>(value); },
+            [&value](std::uint64_t given) { value = static_cast<Integer>(given); }};
+}
+
+constexpr bool kReload = true;
+constexpr bool kRestart = false;
+constexpr bool kSecret = true;
+constexpr bool kOpen = false;
+constexpr std::string_view kRequired{};
+
+SideConfig& blue(Config& c) { return c.sides[index(Side::blue)]; }
+SideConfig& green(Config& c) { return c.sides[index(Side::green)]; }
+
+// Words of a choice stand in the order of its enum. Defaults are written as in the file.
+constexpr std::array kKeys{
+    ConfigKey{"proxy", "listen", R"(["127.0.0.1:6432"])", kRestart, kOpen,
+              "Where clients connect: \"host:port\", \"[v6]:port\" or \"unix:/directory\".",
+              [](Config& c) -> Slot { return &c.data_plane.listen; }},
+    ConfigKey{"proxy", "workers", "0", kRestart, kOpen, "Threads that carry sessions; 0: one per core.",
+              [](Config& c) -> Slot { return integer(c.data_plane.workers, 0, 1024); }},
+    ConfigKey{"proxy", "state", R"("/var/lib/turnout/state")", kRestart, kOpen,
+              "File that keeps the highest generation ever served, and nothing else.",
+              [](Config& c) -> Slot { return &c.state_file; }},
+    ConfigKey{"proxy", "max_client_connections", "10000", kReload, kOpen,
+              "Sessions at one time; one more is refused with 53300.",
+              [](Config& c) -> Slot { return integer(c.data_plane.max_client_connections, 1, 1'000'000); }},
+    ConfigKey{"proxy", "login_timeout", R"("60s")", kReload, kOpen,
+              "From accept to the first ReadyForQuery, without the time spent at a closed gate.",
+              [](Config& c) -> Slot { return &c.data_plane.login_timeout; }},
+    ConfigKey{"proxy", "claim_watchdog", R"("10s")", kRestart, kOpen,
+              "A claimed switch that shows no life for so long ends the process, so that recovery decides.",
+              [](Config& c) -> Slot { return &c.data_plane.claim_watchdog; }},
+    ConfigKey{"proxy", "shutdown_timeout", R"("60s")", kReload, kOpen,
+              "How long a graceful stop waits for running transactions.",
+              [](Config& c) -> Slot { return &c.shutdown_timeout; }},
+
+    ConfigKey{"proxy.tls", "mode", R"("disable")", kReload, kOpen,
+              "TLS towards clients: \"require\" refuses sessions without it, except on Unix sockets.",
+              [](Config& c) -> Slot {
+                  return choice(c.data_plane.tls.mode, {"disable", "allow", "require"});
+              }},
+    ConfigKey{"proxy.tls", "cert", R"("")", kReload, kOpen, "File with the certificate chain shown to clients (PEM).",
+              [](Config& c) -> Slot { return &c.data_plane.tls.certificate; }},
+    ConfigKey{"proxy.tls", "key", R"("")", kReload, kOpen, "File with the certificate's private key (PEM).",
+              [](Config& c) -> Slot { return &c.data_plane.tls.key; }},
+    ConfigKey{"proxy.tls", "client_ca", R"("")", kReload, kOpen,
+              "File with the authorities of client certificates; empty: none are asked for.",
+              [](Config& c) -> Slot { return &c.data_plane.tls.client_ca; }},
+
+    ConfigKey{"auth", "method", R"("scram")", kReload, kOpen,
+              "How clients prove who they are. With \"md5\" a role that has a SCRAM verifier is asked for SCRAM.",
+              [](Config& c) -> Slot {
+                  return choice(c.data_plane.auth, {"trust", "password", "md5", "scram"});
+              }},
+    ConfigKey{"auth", "auth_file", R"("")", kReload, kOpen,
+              "File with roles and verifiers in PgBouncer's format, asked before the active side.",
+              [](Config& c) -> Slot { return &c.auth.auth_file; }},
+    ConfigKey{"auth", "trust_remote", "false", kReload, kOpen,
+              "Accept method \"trust\" from other hosts too, not on loopback and Unix sockets only.",
+              [](Config& c) -> Slot { return &c.data_plane.trust_remote; }},
+    ConfigKey{"auth", "superusers_remote", "false", kReload, kOpen,
+              "Accept superusers from other hosts too, not on loopback and Unix sockets only.",
+              [](Config& c) -> Slot { return &c.data_plane.superusers_remote; }},
+
+    ConfigKey{"side.blue", "url", kRequired, kRestart, kSecret,
+              "Control's own connection to blue: a libpq conninfo or URI without a database.",
+              [](Config& c) -> Slot { return &blue(c).url; }},
+    ConfigKey{"side.blue", "replication_url", R"("")", kRestart, kSecret,
+              "How green's server reaches blue for replication; empty: as control does.",
+              [](Config& c) -> Slot { return &blue(c).replication_url; }},
+    ConfigKey{"side.green", "url", kRequired, kRestart, kSecret,
+              "Control's own connection to green: a libpq conninfo or URI without a database.",
+              [](Config& c) -> Slot { return &green(c).url; }},
+    ConfigKey{"side.green", "replication_url", R"("")", kRestart, kSecret,
+              "How blue's server reaches green for replication; empty: as control does.",
+              [](Config& c) -> Slot { return &green(c).replication_url; }},
+
+    ConfigKey{"switch", "databases", kRequired, kRestart, kOpen,
+              "The databases that are switched, together; a login to another is refused.",
+              [](Config& c) -> Slot { return &c.switching.databases; }},
+    ConfigKey{"switch", "journal_database", R"("postgres")", kRestart, kOpen,
+              "The database, on both sides, that keeps the journal; never switched itself.",
+              [](Config& c) -> Slot { return &c.switching.journal_database; }},
+    ConfigKey{"switch", "max_pause", R"("100ms")", kReload, kOpen,
+              "The longest that one attempt may hold clients; then they go on with the old side.",
+              [](Config& c) -> Slot { return &c.switching.max_pause; }},
+    ConfigKey{"switch", "deadline", R"("60s")", kReload, kOpen,
+              "How long a switch looks for a good moment and tries again before it gives up.",
+              [](Config& c) -> Slot { return &c.switching.deadline; }},
+    ConfigKey{"switch", "pinned", R"("wait")", kReload, kOpen,
+              "Sessions that cannot be moved: wait for them until the deadline, end them, or refuse the switch.",
+              [](Config& c) -> Slot {
+                  return choice(c.switching.pinned, {"wait", "end", "refuse"});
+              }},
+    ConfigKey{"switch", "long_transactions", R"("wait")", kReload, kOpen,
+              "Transactions that outlast max_pause: wait, cancel their statement, or finish read-only on the old side.",
+              [](Config& c) -> Slot {
+                  return choice(c.switching.long_transactions, {"wait", "cancel", "read_only"});
+              }},
+    ConfigKey{"switch", "bypassing", R"("refuse")", kReload, kOpen,
+              "Sessions that reach the active side without this proxy: refuse the switch, or end them at the fence.",
+              [](Config& c) -> Slot {
+                  return choice(c.switching.bypassing, {"refuse", "end"});
+              }},
+    ConfigKey{"switch", "pg_bin", R"("")", kReload, kOpen,
+              "Directory of pg_dump and pg_restore; empty: the newest that is found.",
+              [](Config& c) -> Slot { return &c.switching.pg_bin; }},
+
+    ConfigKey{"admin", "socket", R"("/run/turnout")", kRestart, kOpen,
+              "Directory of the admin socket, whose name is .s.PGSQL.6432.",
+              [](Config& c) -> Slot { return &c.admin_directory; }},
+
+    ConfigKey{"metrics", "listen", R"("127.0.0.1:9632")", kRestart, kOpen,
+              "Where /metrics, /healthz, /readyz and the status page are served; empty: nowhere.",
+              [](Config& c) -> Slot { return &c.metrics_listen; }},
+
+    ConfigKey{"log", "format", R"("text")", kReload, kOpen, "Lines for people, or one JSON object a line.",
+              [](Config& c) -> Slot {
+                  return choice(c.log.format, {"text", "json"});
+              }},
+    ConfigKey{"log", "level", R"("info")", kReload, kOpen, "The least severe level that is written.",
+              [](Config& c) -> Slot {
+                  return choice(c.log.level, {"trace", "debug", "info", "warn", "error"});
+              }},
+    ConfigKey{"log", "file", R"("")", kReload, kOpen, "File to append to; empty: standard error.",
+              [](Config& c) -> Slot { return &c.log.file; }},
+};
+
+struct TypeName {
+    std::string operator()(const std::string*) const { return "a string"; }
+    std::string operator()(const std::vector<std::string>*) const { return "a list of strings"; }
+    std::string operator()(const bool*) const { return "true or false"; }
+    std::string operator()(const Milliseconds*) const { return "a duration in quotes"; }
+    std::string operator()(const IntegerSlot& slot) const {
+        return "a whole number from " + std::to_string(slot.least) + " to " + std::to_string(slot.most);
+    }
+    std::string operator()(const ChoiceSlot& slot) const {
+        std::string text;
+        for (std::size_t i = 0; i < slot.words.size(); ++i) {
+            if (i > 0) text += i + 1 == slot.words.size() ? " or " : ", ";
+            text.append("\"").append(slot.words[i]).append("\"");
+        }
+        return text;
+    }
+};
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() { return kKeys; }
+
+std::string type_name(const Slot& slot) { return std::visit(TypeName{}, slot); }
+
+}  // namespace turnout::control
