@@ -16,6 +16,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -81,8 +82,9 @@ struct JournalView {
 
 /// What stands in the register after void_or_obey: decided, for good.
 struct Verdict {
-    JournalState state = JournalState::voided;  ///< voided or active
-    Lsn noted;                                  ///< with active
+    JournalState state =
+        JournalState::voided;  ///< voided or active (or retired, if that side was left with this number)
+    Lsn noted;                 ///< with active
 };
 
 /// One side's journal over a connection of its own. Every write commits synchronously, whatever the server's default.
@@ -107,7 +109,8 @@ class Journal {
     /// is void.
     boost::asio::awaitable<bool> withdraw_intent(AttemptId id);
 
-    /// On the standby: the register of this attempt. False: the generation is decided already (take the next number).
+    /// On the standby: the register of this attempt, whose number must be above those of earlier ones with the same
+    /// generation. False: the generation is decided, or a later attempt has it (take the next generation).
     boost::asio::awaitable<bool> arm(AttemptId id);
     /// On the standby, in the window: armed becomes active, in one synchronous commit. The noted position, or nullopt:
     /// the row was not `armed` with this attempt, so it did not and will not happen. Throws PgError; after
@@ -123,8 +126,12 @@ class Journal {
     /// force-active: (generation, active) with a noted position, whatever stood there; removes the intent. Returns
     /// noted.
     boost::asio::awaitable<Lsn> force_active(std::int64_t generation);
-    /// Marks the highest active row finished, and removes all other rows.
+    /// Marks the highest active row finished, and removes all other rows and the intent.
     boost::asio::awaitable<void> mark_finished();
+    /// A new version change begins: nothing is finished any more.
+    boost::asio::awaitable<void> clear_finished();
+    /// Drops the journal, schema and all.
+    boost::asio::awaitable<void> drop();
 
     /// Single flight: a lock of this session on this side. False: somebody holds it.
     boost::asio::awaitable<bool> try_lock();
@@ -142,6 +149,7 @@ class Journal {
     boost::asio::awaitable<void> prepare_statements();
 
     PgConnection::Ptr connection_;
+    bool prepared_ = false;
 };
 
 }  // namespace turnout::control

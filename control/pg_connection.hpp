@@ -1,8 +1,8 @@
 // Control's own connection to one database of one side: libpq without ever blocking, driven by coroutines.
 //
 // All calls on one connection are made from the thread that runs its executor, one at a time. A call that is cancelled
-// (asio cancellation of the calling coroutine; types terminal, partial and total all count) or whose deadline passes
-// asks the server to cancel the statement and closes the connection; later calls fail with Outcome::not_sent.
+// (asio cancellation of the calling coroutine, of the types that co_spawn lets through: terminal) or whose deadline
+// passes asks the server to cancel the statement and closes the connection; later calls fail with Outcome::not_sent.
 //
 // The window's path is send_prepared() on several connections, then receive() on each:
 //
@@ -67,7 +67,7 @@ class PgConnection {
     using NoticeSink = std::function<void(std::string_view severity, std::string_view message)>;
 
     /// Connects. Names are resolved by libpq (blocking: give numeric addresses where that matters). Throws PgError with
-    /// Outcome::not_sent, its sqlstate set if the server refused the login.
+    /// Outcome::not_sent; the message is libpq's, which has the server's own in it.
     static asio::awaitable<Ptr> open(Conninfo conninfo, Side side, Clock::time_point deadline);
 
     PgConnection(const PgConnection&) = delete;
@@ -78,21 +78,22 @@ class PgConnection {
     /// arguments it goes as a simple Query and may be several commands: the last result counts, the first error is
     /// thrown.
     template <class... Args>
-    asio::awaitable<PgResult> query(std::string sql, const Args&... args) {
-        return run(std::move(sql), std::vector<PgParam>{PgParam(args)...}, std::nullopt);
+    asio::awaitable<PgResult> query(std::string_view sql, const Args&... args) {
+        return query_with(sql, std::vector<PgParam>{PgParam(args)...}, std::nullopt);
     }
     /// As query, with an absolute deadline instead of call_timeout.
     template <class... Args>
-    asio::awaitable<PgResult> query_by(Clock::time_point deadline, std::string sql, const Args&... args) {
-        return run(std::move(sql), std::vector<PgParam>{PgParam(args)...}, deadline);
+    asio::awaitable<PgResult> query_by(Clock::time_point deadline, std::string_view sql, const Args&... args) {
+        return query_with(sql, std::vector<PgParam>{PgParam(args)...}, deadline);
     }
     /// Several parameters that are known at run time only.
-    asio::awaitable<PgResult> query_list(std::string sql, std::vector<PgParam> params);
+    asio::awaitable<PgResult> query_with(std::string_view sql, std::vector<PgParam> params,
+                                         std::optional<Clock::time_point> deadline);
 
-    asio::awaitable<void> prepare(std::string name, std::string sql);
+    asio::awaitable<void> prepare(std::string_view name, std::string_view sql);
     template <class... Args>
-    asio::awaitable<PgResult> exec_prepared(std::string name, const Args&... args) {
-        return run_prepared(std::move(name), std::vector<PgParam>{PgParam(args)...});
+    asio::awaitable<PgResult> exec_prepared(std::string_view name, const Args&... args) {
+        return run_prepared(std::string(name), std::vector<PgParam>{PgParam(args)...});
     }
 
     /// Puts a prepared statement and a Sync of its own into the pipeline and writes it out as far as the socket takes
@@ -147,6 +148,7 @@ class PgConnection {
         std::string statement;
         std::optional<PgError::Fields> failure;  ///< it never went out
     };
+    struct Expiry;
     class Deadline;
 
     PgConnection(asio::any_io_executor executor, Side side, std::string database);
@@ -154,21 +156,22 @@ class PgConnection {
     asio::awaitable<void> connect(Conninfo conninfo, Clock::time_point deadline);
     asio::awaitable<PgResult> run(std::string sql, std::vector<PgParam> params,
                                   std::optional<Clock::time_point> deadline);
+    asio::awaitable<void> run_prepare(std::string name, std::string sql);
     asio::awaitable<PgResult> run_prepared(std::string name, std::vector<PgParam> params);
     void enqueue_prepared(const std::string& name, const PgParam* params, std::size_t count);
     void enqueue_params(const std::string& sql, const PgParam* params, std::size_t count);
-    bool enter_pipeline(Sent& sent);
-    void leave_pipeline();
-    void finish_enqueue(Sent sent, bool accepted);
-    bool ready_to_send(Sent& sent);
-    asio::awaitable<PgResult> read_answer(Sent sent, Clock::time_point deadline);
-    asio::awaitable<void> until_input(const Sent& sent, Clock::time_point deadline);
+    template <class Send>
+    void enqueue(const std::string& statement, Send send);
+    /// Looks for a loss that is known to the kernel already, so that what is sent next is surely not_sent.
+    bool usable(Sent& sent);
+    asio::awaitable<PgResult> read_answer(Sent sent, Clock::time_point deadline, bool pipelined);
+    asio::awaitable<void> until_input(const Sent& sent);
     void watch_socket();
     void forget_socket();
-    PgError::Fields failure(Outcome outcome, std::string message, const std::string& statement) const;
-    [[noreturn]] void abandon(const Sent& sent, bool timed_out);
+    PgError::Fields failure(Outcome outcome, std::string message, std::string_view statement) const;
+    [[noreturn]] void interrupted(const Sent& sent);
     [[noreturn]] void lost(const Sent& sent);
-    static PgError::Fields server_error(const PGresult* result, PgError::Fields fields);
+    PgError::Fields server_error(const PGresult* result, const Sent& sent) const;
 
     asio::any_io_executor executor_;
     Side side_;
@@ -176,6 +179,7 @@ class PgConnection {
     PGconn* conn_ = nullptr;
     asio::posix::stream_descriptor socket_;
     asio::steady_timer timer_;
+    std::shared_ptr<Expiry> expiry_;
     std::deque<Sent> outstanding_;
     Milliseconds call_timeout_{30000};
     NoticeSink notice_sink_;

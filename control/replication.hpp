@@ -28,7 +28,6 @@ namespace turnout::control {
 struct Stream {
     std::string database;
     Side subscriber = Side::green;
-    std::uint32_t source_database_oid = 0;
     std::uint32_t subscription_oid = 0;
     std::string subscription;  ///< "turnout_to_green"
     std::string slot;          ///< on the source
@@ -41,7 +40,7 @@ struct Stream {
 /// Connections to every switched database of one side, in the order of Cluster::databases().
 class DatabaseConnections {
   public:
-    /// Opens them in parallel. Throws the first PgError.
+    /// Opens them, one after the other. Throws the first PgError.
     static asio::awaitable<DatabaseConnections> open(const Cluster& cluster, Side side, bool synchronous_commit = true);
 
     std::size_t size() const { return connections_.size(); }
@@ -83,7 +82,8 @@ enum class OriginAdvance {
     enabled,     ///< the subscription is enabled: nothing was done
 };
 /// Sets where the parked stream goes on, if its subscription is disabled, its slot inactive and its progress below
-/// `noted` (a position of the source). Repeatable; durable when it returns.
+/// `noted` (a position of the source). Repeatable; enable()'s commit makes it last, and until then a crash only means
+/// that it must be repeated.
 asio::awaitable<OriginAdvance> advance_origin(PgConnection& subscriber, PgConnection& source, const Stream& stream,
                                               Lsn noted, Clock::time_point deadline);
 /// The stream's progress: the source's position up to which it has applied; Lsn{} if none.

@@ -44,8 +44,8 @@ class SequenceReader {
   private:
     PgConnection& connection_;
     bool prepared_ = false;
-    bool has_uncalled_ = false;
-    int generation_ = 0;  ///< part of the prepared statement's name: it is made anew by each prepare()
+    std::string uncalled_;  ///< the prepared statement for those never called; empty: there are none
+    int serial_ = 0;        ///< part of its name: it is made anew by each prepare()
 };
 
 /// Prepared on a connection to a database of the standby (synchronous_commit off in the window: the activation's flush

@@ -5,7 +5,9 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/lsn.hpp"
@@ -43,17 +45,19 @@ class StrayDecoder {
     const StrayReport& report() const { return report_; }
 
   private:
-    struct Transaction;
-    void finish();
+    void change(const char* operation, std::uint32_t table);
+    void commit();
+
     std::string database_;
     Lsn from_;
     StrayReport report_;
-    std::map<std::uint32_t, std::string> tables_;
-    bool foreign_ = false;  ///< the present transaction has an Origin message
-    Lsn commit_;
+    std::map<std::uint32_t, std::string> tables_;  ///< by the source's OID, from Relation messages
+    // The transaction that is being read.
+    bool applied_ = false;  ///< it has an Origin message: the other stream applied it
+    Lsn committed_;
     std::uint32_t xid_ = 0;
-    std::vector<Stray> changes_;
-    std::uint64_t change_count_ = 0;
+    std::vector<Stray> changes_;  ///< the first ones
+    std::uint64_t count_ = 0;
 };
 
 }  // namespace turnout::control
