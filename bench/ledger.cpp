@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <stdexcept>
+
 #include "bench/pq.hpp"
 
 namespace turnout::bench {
@@ -97,6 +100,19 @@ void Ledger::stop(std::chrono::milliseconds patience) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
         writer->stop(std::max(left, std::chrono::milliseconds(0)));
     }
+}
+
+void Ledger::hold(std::chrono::milliseconds patience) {
+    const Clock::time_point until = Clock::now() + patience;
+    for (const auto& writer : writers_) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+        if (!writer->hold(std::max(left, std::chrono::milliseconds(0))))
+            throw std::runtime_error("a connection of the load has waited for its answer for seconds");
+    }
+}
+
+void Ledger::release() {
+    for (const auto& writer : writers_) writer->release();
 }
 
 Totals Ledger::totals() const {

@@ -47,6 +47,11 @@ class Ledger {
     /// Ends the connections; each may finish its transaction within `patience`.
     void stop(std::chrono::milliseconds patience = std::chrono::seconds(20));
 
+    /// Lets every connection end its round and begin no other until release(); they stay connected. Throws
+    /// std::runtime_error if one does not end its round within `patience`.
+    void hold(std::chrono::milliseconds patience = std::chrono::seconds(20));
+    void release();
+
     /// Any time.
     Totals totals() const;
     Waits waits(Clock::time_point from, Clock::time_point to) const;
@@ -60,7 +65,8 @@ class Ledger {
     std::vector<std::unique_ptr<Writer>> writers_;
 };
 
-/// Compares what all ledgers were told with what the server has; after stop() of each. They ran in the same database,
+/// Compares what all ledgers were told with what the server has; while all are held or
+/// stopped. They ran in the same database,
 /// the first of the list was started first, and nobody else wrote to its tables meanwhile. Throws Failure.
 Audit audit(const std::vector<const Ledger*>& ledgers, const std::string& conninfo);
 

@@ -47,6 +47,31 @@ void Writer::stop(std::chrono::milliseconds patience) {
     thread_.join();
 }
 
+bool Writer::hold(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    held_ = true;
+    return changed_.wait_for(lock, patience, [this] { return !in_round_; });
+}
+
+void Writer::release() {
+    const std::lock_guard lock(mutex_);
+    held_ = false;
+    changed_.notify_all();
+}
+
+bool Writer::begin_round(const std::stop_token& stopping) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stopping, [this] { return !held_; });
+    in_round_ = !stopping.stop_requested();
+    return in_round_;
+}
+
+void Writer::end_round() {
+    const std::lock_guard lock(mutex_);
+    in_round_ = false;
+    changed_.notify_all();
+}
+
 Totals Writer::totals() const {
     const std::lock_guard lock(mutex_);
     return totals_;
@@ -75,20 +100,20 @@ void Writer::work(const std::stop_token& stopping) {
 void Writer::serve_connection(PGconn* connection, const std::stop_token& stopping) {
     Speaker speaker(connection, settings_.mode, waits_);
     const Pace& pace = settings_.pace;
-    if (!pace.by_the_clock()) {
-        while (speaker.alive() && !stopping.stop_requested()) {
-            round(speaker, false);
-            if (pace.think.count() > 0) rest(stopping, Clock::now() + pace.think);
-        }
-        return;
-    }
     // Spread over the period, so that the connections do not speak in chorus.
     Clock::time_point next_read = Clock::now() + pace.read_every * random(1000) / 1000;
     Clock::time_point next_write = Clock::now() + pace.write_every * random(1000) / 1000;
-    while (speaker.alive() && rest(stopping, std::min(next_read, next_write))) {
-        const bool reads = next_read <= next_write;
+    while (speaker.alive()) {
+        bool reads = false;
+        if (pace.by_the_clock()) {
+            if (!rest(stopping, std::min(next_read, next_write))) return;
+            reads = next_read <= next_write;
+            (reads ? next_read : next_write) += reads ? pace.read_every : pace.write_every;
+        }
+        if (!begin_round(stopping)) return;
         round(speaker, reads);
-        (reads ? next_read : next_write) += reads ? pace.read_every : pace.write_every;
+        end_round();
+        if (pace.think.count() > 0) rest(stopping, Clock::now() + pace.think);
     }
 }
 

@@ -66,14 +66,22 @@ class Writer {
     /// Lets the present transaction end, but not longer than `patience`: then the socket is cut (an error, counted).
     void stop(std::chrono::milliseconds patience);
 
+    /// Ends the present round, but not longer than `patience`, and begins no other until release(). The connection
+    /// stays. False: the round did not end in time.
+    bool hold(std::chrono::milliseconds patience);
+    void release();
+
     Totals totals() const;
     const WaitLog& waits() const { return waits_; }
-    /// Only after stop().
+    /// Only while held or after stop().
     const Book& book() const { return book_; }
 
   private:
     void work(const std::stop_token& stopping);
     void serve_connection(PGconn* connection, const std::stop_token& stopping);
+    /// False: it is to stop.
+    bool begin_round(const std::stop_token& stopping);
+    void end_round();
     void round(Speaker& speaker, bool read_only);
     std::vector<Script> batch();
     Script pick_read();
@@ -91,10 +99,12 @@ class Writer {
     WaitLog waits_;
     std::mt19937_64 engine_;
 
-    mutable std::mutex mutex_;  ///< totals_ and ended_
+    mutable std::mutex mutex_;  ///< of all that follows
     std::condition_variable_any changed_;
     Totals totals_;
     bool ended_ = false;
+    bool held_ = false;
+    bool in_round_ = false;
     std::atomic<int> socket_{-1};
     std::jthread thread_;
 };
