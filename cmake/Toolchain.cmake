@@ -16,7 +16,12 @@ set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "Flags of the build type Dev" FOR
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "Flags of the build type Release" FORCE)
 mark_as_advanced(CMAKE_CXX_FLAGS_DEV)
 
-option(TURNOUT_WERROR "Treat warnings as errors" ON)
+# Other compilers know other warnings; they are shown, and do not stop a user who only wants to build.
+set(known_compiler OFF)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  set(known_compiler ON)
+endif()
+option(TURNOUT_WERROR "Treat warnings as errors" ${known_compiler})
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
   # An aggregate with default member initializers is meant to be initialized in part.
