@@ -1,6 +1,5 @@
 #include "control/console_session.hpp"
 
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,7 +29,7 @@ constexpr std::size_t kProgressLimit = 1024 * 1024;
 
 std::string random_secret() {
     std::string secret(protocol::min_cancel_secret, '\0');
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), static_cast<int>(secret.size())) != 1)
+    if (::getentropy(secret.data(), secret.size()) != 0)
         throw std::runtime_error("no random numbers for the cancel key");
     return secret;
 }
