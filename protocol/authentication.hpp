@@ -5,8 +5,8 @@
 #include "protocol/reader.hpp"
 
 #include <array>
-#include <initializer_list>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,24 +15,24 @@ namespace turnout::protocol {
 
 /// The number that tells Authentication* messages apart.
 enum class AuthenticationKind : std::int32_t {
-  ok = 0,
-  kerberos_v5 = 2,
-  cleartext_password = 3,
-  md5_password = 5,
-  gss = 7,
-  gss_continue = 8,
-  sspi = 9,
-  sasl = 10,
-  sasl_continue = 11,
-  sasl_final = 12,
+    ok = 0,
+    kerberos_v5 = 2,
+    cleartext_password = 3,
+    md5_password = 5,
+    gss = 7,
+    gss_continue = 8,
+    sspi = 9,
+    sasl = 10,
+    sasl_continue = 11,
+    sasl_final = 12,
 };
 
 /// Any Authentication* message. Only the fields of its kind are filled.
 struct Authentication {
-  AuthenticationKind kind = AuthenticationKind::ok;
-  std::array<char, 4> salt{};                  ///< md5_password
-  std::vector<std::string_view> mechanisms;    ///< sasl
-  std::string_view data;                       ///< sasl_continue, sasl_final, gss_continue
+    AuthenticationKind kind = AuthenticationKind::ok;
+    std::array<char, 4> salt{};                ///< md5_password
+    std::vector<std::string_view> mechanisms;  ///< sasl
+    std::string_view data;                     ///< sasl_continue, sasl_final, gss_continue
 };
 
 /// Reads the body of an Authentication* message. An unknown number is not an error here: `kind` holds it.

@@ -17,26 +17,26 @@ namespace turnout::protocol {
 
 /// Query: one string with any number of SQL commands.
 struct Query {
-  std::string_view text;
+    std::string_view text;
 };
 
 /// Parse: makes a prepared statement; an empty name is the unnamed one.
 struct Parse {
-  std::string_view statement;
-  std::string_view query;
-  std::vector<std::uint32_t> parameter_types;  ///< OIDs; 0 lets the server infer the type
+    std::string_view statement;
+    std::string_view query;
+    std::vector<std::uint32_t> parameter_types;  ///< OIDs; 0 lets the server infer the type
 };
 
 /// Bind: makes a portal of a prepared statement.
 struct Bind {
-  std::string_view portal;
-  std::string_view statement;
-  std::vector<std::int16_t> parameter_formats;             ///< none: all text; one: for all; else one each (0 text, 1 binary)
-  std::vector<std::optional<std::string_view>> parameters; ///< nullopt is NULL
-  std::vector<std::int16_t> result_formats;
+    std::string_view portal;
+    std::string_view statement;
+    std::vector<std::int16_t> parameter_formats;  ///< none: all text; one: for all; else one each (0 text, 1 binary)
+    std::vector<std::optional<std::string_view>> parameters;  ///< nullopt is NULL
+    std::vector<std::int16_t> result_formats;
 
-  /// Format of parameter `index` (from 0), by the rules of `parameter_formats`.
-  [[nodiscard]] std::int16_t format_of(std::size_t index) const noexcept;
+    /// Format of parameter `index` (from 0), by the rules of `parameter_formats`.
+    [[nodiscard]] std::int16_t format_of(std::size_t index) const noexcept;
 };
 
 /// What Describe and Close are about.
@@ -44,50 +44,50 @@ enum class Target : char { statement = 'S', portal = 'P' };
 
 /// Describe a statement or a portal.
 struct Describe {
-  Target target = Target::statement;
-  std::string_view name;
+    Target target = Target::statement;
+    std::string_view name;
 };
 
 /// Close a statement or a portal.
 struct Close {
-  Target target = Target::statement;
-  std::string_view name;
+    Target target = Target::statement;
+    std::string_view name;
 };
 
 /// Execute a portal; `max_rows` 0 means all.
 struct Execute {
-  std::string_view portal;
-  std::int32_t max_rows = 0;
+    std::string_view portal;
+    std::int32_t max_rows = 0;
 };
 
 /// FunctionCall, the old fast path (large objects through JDBC).
 struct FunctionCall {
-  std::uint32_t function = 0;  ///< OID
-  std::vector<std::int16_t> argument_formats;
-  std::vector<std::optional<std::string_view>> arguments;
-  std::int16_t result_format = 0;
+    std::uint32_t function = 0;  ///< OID
+    std::vector<std::int16_t> argument_formats;
+    std::vector<std::optional<std::string_view>> arguments;
+    std::int16_t result_format = 0;
 };
 
 /// CopyFail: the client gives a COPY up.
 struct CopyFail {
-  std::string_view message;
+    std::string_view message;
 };
 
 /// PasswordMessage: a password in the clear, or the answer to an MD5 salt. Its append() puts a secret into the buffer:
 /// wipe it (see secret.hpp) when it is sent.
 struct PasswordMessage {
-  std::string_view password;
+    std::string_view password;
 };
 
 /// SASLInitialResponse: the mechanism chosen and its first message, if it has one.
 struct SASLInitialResponse {
-  std::string_view mechanism;
-  std::optional<std::string_view> data;
+    std::string_view mechanism;
+    std::optional<std::string_view> data;
 };
 
 /// SASLResponse: a later message of the mechanism.
 struct SASLResponse {
-  std::string_view data;
+    std::string_view data;
 };
 
 [[nodiscard]] WireError parse(std::string_view body, Query& out);

@@ -17,6 +17,7 @@ namespace turnout::protocol {
 /// this OpenSSL refuses MD5.
 [[nodiscard]] std::optional<std::string> md5_response(std::string_view verifier, const std::array<char, 4>& salt);
 /// Whether a client's answer to `salt` fits the verifier; constant time.
-[[nodiscard]] bool check_md5_response(std::string_view verifier, const std::array<char, 4>& salt, std::string_view response);
+[[nodiscard]] bool check_md5_response(std::string_view verifier, const std::array<char, 4>& salt,
+                                      std::string_view response);
 
 }  // namespace turnout::protocol

@@ -9,58 +9,58 @@
 
 namespace turnout::protocol {
 
-/// Types of the messages that a client sends after its StartupMessage. `password` is the byte shared by PasswordMessage,
-/// SASLInitialResponse, SASLResponse and GSSResponse; the state of the login tells them apart.
+/// Types of the messages that a client sends after its StartupMessage. `password` is the byte shared by
+/// PasswordMessage, SASLInitialResponse, SASLResponse and GSSResponse; the state of the login tells them apart.
 enum class FrontendType : char {
-  bind = 'B',
-  close = 'C',
-  copy_data = 'd',
-  copy_done = 'c',
-  copy_fail = 'f',
-  describe = 'D',
-  execute = 'E',
-  flush = 'H',
-  function_call = 'F',
-  parse = 'P',
-  password = 'p',
-  query = 'Q',
-  sync = 'S',
-  terminate = 'X',
+    bind = 'B',
+    close = 'C',
+    copy_data = 'd',
+    copy_done = 'c',
+    copy_fail = 'f',
+    describe = 'D',
+    execute = 'E',
+    flush = 'H',
+    function_call = 'F',
+    parse = 'P',
+    password = 'p',
+    query = 'Q',
+    sync = 'S',
+    terminate = 'X',
 };
 
 /// Types of the messages that a server sends.
 enum class BackendType : char {
-  authentication = 'R',
-  backend_key_data = 'K',
-  bind_complete = '2',
-  close_complete = '3',
-  command_complete = 'C',
-  copy_both_response = 'W',
-  copy_data = 'd',
-  copy_done = 'c',
-  copy_in_response = 'G',
-  copy_out_response = 'H',
-  data_row = 'D',
-  empty_query_response = 'I',
-  error_response = 'E',
-  function_call_response = 'V',
-  negotiate_protocol_version = 'v',
-  no_data = 'n',
-  notice_response = 'N',
-  notification_response = 'A',
-  parameter_description = 't',
-  parameter_status = 'S',
-  parse_complete = '1',
-  portal_suspended = 's',
-  ready_for_query = 'Z',
-  row_description = 'T',
+    authentication = 'R',
+    backend_key_data = 'K',
+    bind_complete = '2',
+    close_complete = '3',
+    command_complete = 'C',
+    copy_both_response = 'W',
+    copy_data = 'd',
+    copy_done = 'c',
+    copy_in_response = 'G',
+    copy_out_response = 'H',
+    data_row = 'D',
+    empty_query_response = 'I',
+    error_response = 'E',
+    function_call_response = 'V',
+    negotiate_protocol_version = 'v',
+    no_data = 'n',
+    notice_response = 'N',
+    notification_response = 'A',
+    parameter_description = 't',
+    parameter_status = 'S',
+    parse_complete = '1',
+    portal_suspended = 's',
+    ready_for_query = 'Z',
+    row_description = 'T',
 };
 
 /// What ReadyForQuery says about the transaction.
 enum class TransactionStatus : char {
-  idle = 'I',            ///< no transaction block
-  in_transaction = 'T',  ///< in a transaction block
-  failed = 'E',          ///< in a failed transaction block; everything but ROLLBACK is refused
+    idle = 'I',            ///< no transaction block
+    in_transaction = 'T',  ///< in a transaction block
+    failed = 'E',          ///< in a failed transaction block; everything but ROLLBACK is refused
 };
 
 /// Bytes before a body: the type and the 32-bit length.
@@ -76,25 +76,25 @@ inline constexpr std::size_t min_cancel_secret = 4;
 
 /// One message from a client. `body` excludes type and length; it views the bytes it was read from.
 struct FrontendMessage {
-  FrontendType type;
-  std::string_view body;
+    FrontendType type;
+    std::string_view body;
 };
 
 /// One message from a server. `body` excludes type and length; it views the bytes it was read from.
 struct BackendMessage {
-  BackendType type;
-  std::string_view body;
+    BackendType type;
+    std::string_view body;
 };
 
 /// Whether a byte is a type that a client may send in an established session (`p` belongs to the login only).
 [[nodiscard]] constexpr bool is_session_type(char byte) noexcept {
-  return std::string_view{"BCDEFHPQSXcdf"}.find(byte) != std::string_view::npos;
+    return std::string_view{"BCDEFHPQSXcdf"}.find(byte) != std::string_view::npos;
 }
 
 /// Whether a server may send this message at any time, unasked, also to an idle session.
 [[nodiscard]] constexpr bool is_asynchronous(BackendType type) noexcept {
-  return type == BackendType::notice_response || type == BackendType::parameter_status ||
-         type == BackendType::notification_response;
+    return type == BackendType::notice_response || type == BackendType::parameter_status ||
+           type == BackendType::notification_response;
 }
 
 }  // namespace turnout::protocol

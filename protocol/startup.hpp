@@ -17,10 +17,10 @@ namespace turnout::protocol {
 
 /// A protocol version.
 struct ProtocolVersion {
-  std::uint16_t major = 3;
-  std::uint16_t minor = 0;
+    std::uint16_t major = 3;
+    std::uint16_t minor = 0;
 
-  friend auto operator<=>(const ProtocolVersion&, const ProtocolVersion&) = default;
+    friend auto operator<=>(const ProtocolVersion&, const ProtocolVersion&) = default;
 };
 
 /// SSLRequest: may we speak TLS?
@@ -32,37 +32,37 @@ struct DirectTLS {};
 
 /// CancelRequest. The secret views the packet.
 struct CancelRequest {
-  std::int32_t pid = 0;
-  std::string_view secret;
+    std::int32_t pid = 0;
+    std::string_view secret;
 };
 
 /// StartupMessage. Names and values view the packet.
 struct StartupMessage {
-  struct Parameter {
-    std::string_view name;
-    std::string_view value;
-  };
-  ProtocolVersion version;
-  std::vector<Parameter> parameters;         ///< in the client's order, `_pq_.` options apart; duplicates are kept
-  std::vector<Parameter> protocol_options;   ///< those whose names begin with `_pq_.`
+    struct Parameter {
+        std::string_view name;
+        std::string_view value;
+    };
+    ProtocolVersion version;
+    std::vector<Parameter> parameters;        ///< in the client's order, `_pq_.` options apart; duplicates are kept
+    std::vector<Parameter> protocol_options;  ///< those whose names begin with `_pq_.`
 
-  /// The last value of a parameter (as PostgreSQL takes it), or nothing.
-  [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
-  /// `user`; never empty in a message that classify_first_packet() gave.
-  [[nodiscard]] std::string_view user() const noexcept;
-  /// `database`, which defaults to the user's name.
-  [[nodiscard]] std::string_view database() const noexcept;
+    /// The last value of a parameter (as PostgreSQL takes it), or nothing.
+    [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
+    /// `user`; never empty in a message that classify_first_packet() gave.
+    [[nodiscard]] std::string_view user() const noexcept;
+    /// `database`, which defaults to the user's name.
+    [[nodiscard]] std::string_view database() const noexcept;
 };
 
 /// Not all of the packet is there yet: at least `bytes` more are needed.
 struct NeedsMore {
-  std::size_t bytes = 0;
+    std::size_t bytes = 0;
 };
 
 /// The packet cannot be served. Send an ErrorResponse with severity FATAL and close.
 struct BadStartup {
-  std::string_view sqlstate;
-  std::string message;
+    std::string_view sqlstate;
+    std::string message;
 };
 
 /// What the first packet is.
@@ -71,20 +71,20 @@ using FirstPacket =
 
 /// The result of reading a first packet.
 struct Classified {
-  FirstPacket packet;
-  std::size_t size = 0;  ///< bytes of the packet: 0 for NeedsMore, DirectTLS and BadStartup
+    FirstPacket packet;
+    std::size_t size = 0;  ///< bytes of the packet: 0 for NeedsMore, DirectTLS and BadStartup
 };
 
 /// Reads the first packet from the bytes a client has sent so far. Never asks for more than `max_startup_length` bytes.
-/// The caller ends the connection if bytes lie behind an SSLRequest or a GSSENCRequest (`size` < bytes.size()), and allows
-/// each of the two once.
+/// The caller ends the connection if bytes lie behind an SSLRequest or a GSSENCRequest (`size` < bytes.size()), and
+/// allows each of the two once.
 [[nodiscard]] Classified classify_first_packet(std::string_view bytes);
 
 /// What to tell the client about versions and options before the login goes on.
 struct Negotiation {
-  ProtocolVersion version;                       ///< the one the session speaks: 3.0 or 3.2
-  bool send = false;                             ///< whether NegotiateProtocolVersion must be sent
-  std::vector<std::string_view> unrecognised;    ///< `_pq_.` names; views of the StartupMessage's packet
+    ProtocolVersion version;                     ///< the one the session speaks: 3.0 or 3.2
+    bool send = false;                           ///< whether NegotiateProtocolVersion must be sent
+    std::vector<std::string_view> unrecognised;  ///< `_pq_.` names; views of the StartupMessage's packet
 };
 
 /// We speak 3.0 and 3.2 and know no `_pq_.` option. A client that asks for a minor version we lack is answered with the
