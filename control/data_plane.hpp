@@ -38,9 +38,9 @@ using Microseconds = std::chrono::microseconds;
 
 /// One place where a server may listen. A host that begins with '/' is the directory of a Unix socket.
 struct Endpoint {
-  std::string host;      ///< the name that a certificate is compared with
-  std::string hostaddr;  ///< numeric address that saves the look-up; empty: resolve `host`
-  std::uint16_t port = 5432;
+    std::string host;      ///< the name that a certificate is compared with
+    std::string hostaddr;  ///< numeric address that saves the look-up; empty: resolve `host`
+    std::uint16_t port = 5432;
 };
 
 /// libpq's sslmode, with its meaning (manual, "SSL Support" of libpq).
@@ -48,21 +48,21 @@ enum class SslMode { disable, allow, prefer, require, verify_ca, verify_full };
 
 /// How sessions reach a side: what control's conninfo for that side says about host, port and TLS, and nothing else.
 struct ServerAddress {
-  std::vector<Endpoint> endpoints;  ///< tried in order
-  SslMode ssl_mode = SslMode::prefer;
-  std::string ssl_root_certificate;  ///< path; empty: none
-  std::string ssl_certificate;       ///< path; empty: none
-  std::string ssl_key;               ///< path; empty: none
-  Milliseconds connect_timeout{5000};
+    std::vector<Endpoint> endpoints;  ///< tried in order
+    SslMode ssl_mode = SslMode::prefer;
+    std::string ssl_root_certificate;  ///< path; empty: none
+    std::string ssl_certificate;       ///< path; empty: none
+    std::string ssl_key;               ///< path; empty: none
+    Milliseconds connect_timeout{5000};
 };
 
 /// TLS towards clients. `require` refuses sessions without it (except on Unix sockets).
 enum class TlsMode { disable, allow, require };
 struct ListenTls {
-  TlsMode mode = TlsMode::disable;
-  std::string certificate;  ///< path
-  std::string key;          ///< path
-  std::string client_ca;    ///< path; empty: client certificates are not asked for
+    TlsMode mode = TlsMode::disable;
+    std::string certificate;  ///< path
+    std::string key;          ///< path
+    std::string client_ca;    ///< path; empty: client certificates are not asked for
 };
 
 /// How clients prove who they are. `md5` and `scram` need the role's verifier of that kind; with `md5` a role that has
@@ -70,43 +70,43 @@ struct ListenTls {
 enum class AuthMethod { trust, password, md5, scram };
 
 struct DataPlaneSettings {
-  std::vector<std::string> listen{"127.0.0.1:6432"};  ///< "host:port", "[v6]:port" or "unix:/directory"
-  unsigned workers = 0;                               ///< 0: one per core
-  ListenTls tls;
-  AuthMethod auth = AuthMethod::scram;
-  bool trust_remote = false;       ///< `trust` from other hosts too
-  bool superusers_remote = false;  ///< superusers from other hosts too
-  std::array<ServerAddress, 2> sides;
-  std::vector<std::string> databases;  ///< the switched ones; a login to another is refused (3D000)
-  std::size_t max_client_connections = 10000;
-  Milliseconds login_timeout{60000};  ///< accept to the first ReadyForQuery, without time spent at a closed gate
-  Milliseconds claim_watchdog{10000};  ///< see DataPlane::claim
+    std::vector<std::string> listen{"127.0.0.1:6432"};  ///< "host:port", "[v6]:port" or "unix:/directory"
+    unsigned workers = 0;                               ///< 0: one per core
+    ListenTls tls;
+    AuthMethod auth = AuthMethod::scram;
+    bool trust_remote = false;       ///< `trust` from other hosts too
+    bool superusers_remote = false;  ///< superusers from other hosts too
+    std::array<ServerAddress, 2> sides;
+    std::vector<std::string> databases;  ///< the switched ones; a login to another is refused (3D000)
+    std::size_t max_client_connections = 10000;
+    Milliseconds login_timeout{60000};   ///< accept to the first ReadyForQuery, without time spent at a closed gate
+    Milliseconds claim_watchdog{10000};  ///< see DataPlane::claim
 };
 
 // ---------------------------------------------------------------------------------------------------------- roles
 
 /// What control knows of a role that wants to log in, read from the side named (never cached beyond one login).
 struct RoleFacts {
-  bool exists = false;
-  bool superuser = false;
-  std::string verifier;  ///< pg_authid.rolpassword or the auth_file's entry; empty: none
-  /// The value of default_transaction_read_only that the session would have had without turnout's fence (role in
-  /// database, role, the database's own former value, server: in that order). nullopt: the database is not fenced on
-  /// that side and nothing is to be sent.
-  std::optional<std::string> read_only;
+    bool exists = false;
+    bool superuser = false;
+    std::string verifier;  ///< pg_authid.rolpassword or the auth_file's entry; empty: none
+    /// The value of default_transaction_read_only that the session would have had without turnout's fence (role in
+    /// database, role, the database's own former value, server: in that order). nullopt: the database is not fenced on
+    /// that side and nothing is to be sent.
+    std::optional<std::string> read_only;
 };
 
 struct RoleUnknown {
-  std::string message;  ///< why it cannot be told now, for the log and the client's DETAIL
+    std::string message;  ///< why it cannot be told now, for the log and the client's DETAIL
 };
 using RoleAnswer = std::variant<RoleFacts, RoleUnknown>;
 
 /// Implemented by control.
 class RoleDirectory {
- public:
-  virtual ~RoleDirectory() = default;
-  /// Asks for a role as `side` knows it. Thread-safe. `done` is called once, on an unspecified thread; callers post.
-  virtual void look_up(Side side, std::string user, std::string database, std::function<void(RoleAnswer)> done) = 0;
+  public:
+    virtual ~RoleDirectory() = default;
+    /// Asks for a role as `side` knows it. Thread-safe. `done` is called once, on an unspecified thread; callers post.
+    virtual void look_up(Side side, std::string user, std::string database, std::function<void(RoleAnswer)> done) = 0;
 };
 
 // ------------------------------------------------------------------------------------------------------- sessions
@@ -115,23 +115,23 @@ enum class Movable { now, boundary, pinned };
 
 /// One session as `show sessions` tells it. A copy; nothing in it is live.
 struct SessionView {
-  std::uint64_t id = 0;
-  std::string user;
-  std::string database;
-  std::string application;
-  std::string address;
-  std::string state;  ///< "login", "idle", "active", "idle in transaction", "failed transaction", "held", "moving"
-  Movable movable = Movable::now;
-  std::string reason;  ///< why it is at its boundary or pinned, for a DBA to act on; empty when movable now
-  Side side = Side::blue;
-  bool tls = false;
-  bool armed = false;
-  std::int32_t client_pid = 0;   ///< the pid handed out to the client
-  std::int32_t server_pid = 0;   ///< of its present backend
-  Microseconds connected{0};     ///< since accept
-  Microseconds transaction{0};   ///< since its transaction began; 0 when idle
-  std::uint64_t prepared_statements = 0;
-  std::uint64_t queries = 0;
+    std::uint64_t id = 0;
+    std::string user;
+    std::string database;
+    std::string application;
+    std::string address;
+    std::string state;  ///< "login", "idle", "active", "idle in transaction", "failed transaction", "held", "moving"
+    Movable movable = Movable::now;
+    std::string reason;  ///< why it is at its boundary or pinned, for a DBA to act on; empty when movable now
+    Side side = Side::blue;
+    bool tls = false;
+    bool armed = false;
+    std::int32_t client_pid = 0;  ///< the pid handed out to the client
+    std::int32_t server_pid = 0;  ///< of its present backend
+    Microseconds connected{0};    ///< since accept
+    Microseconds transaction{0};  ///< since its transaction began; 0 when idle
+    std::uint64_t prepared_statements = 0;
+    std::uint64_t queries = 0;
 };
 
 // --------------------------------------------------------------------------------------------------------- policies
@@ -143,126 +143,127 @@ enum class PinnedPolicy { wait, end, refuse };
 // ----------------------------------------------------------------------------------------------------- arm and move
 
 struct ArmRequest {
-  Side standby = Side::green;
-  unsigned simultaneous_logins = 16;
-  Milliseconds login_timeout{5000};
-  /// Functions exist that change session state behind a plain SELECT (preflight's scan): tags do not suffice, every
-  /// session that spoke since its last reading is read again before it moves.
-  bool hidden_state = false;
-  std::vector<std::string> setting_names;  ///< custom settings known from function sources, to be asked of everyone
+    Side standby = Side::green;
+    unsigned simultaneous_logins = 16;
+    Milliseconds login_timeout{5000};
+    /// Functions exist that change session state behind a plain SELECT (preflight's scan): tags do not suffice, every
+    /// session that spoke since its last reading is read again before it moves.
+    bool hidden_state = false;
+    std::vector<std::string> setting_names;  ///< custom settings known from function sources, to be asked of everyone
 };
 
 struct ArmReport {
-  std::uint64_t total = 0;
-  std::uint64_t armed = 0;               ///< have a logged-in backend on the standby with their state replayed
-  std::vector<SessionView> not_movable;  ///< pinned, or could not be armed; with reasons
+    std::uint64_t total = 0;
+    std::uint64_t armed = 0;               ///< have a logged-in backend on the standby with their state replayed
+    std::vector<SessionView> not_movable;  ///< pinned, or could not be armed; with reasons
 };
 
 /// What the sessions went through because of one switch, complete when every move has finished.
 struct MoveReport {
-  std::uint64_t total = 0;  ///< sessions that existed when the gate opened
-  std::uint64_t held = 0;   ///< of these: had something to say while the gate was closed
-  std::uint64_t moved = 0;
-  std::uint64_t ended = 0;   ///< by policy (57P01)
-  std::uint64_t failed = 0;  ///< the move failed; the client got an error that says so
-  std::vector<Microseconds> stalls;  ///< one per held session, unordered
+    std::uint64_t total = 0;  ///< sessions that existed when the gate opened
+    std::uint64_t held = 0;   ///< of these: had something to say while the gate was closed
+    std::uint64_t moved = 0;
+    std::uint64_t ended = 0;           ///< by policy (57P01)
+    std::uint64_t failed = 0;          ///< the move failed; the client got an error that says so
+    std::vector<Microseconds> stalls;  ///< one per held session, unordered
 };
 
 // -------------------------------------------------------------------------------------------------------- the gate
 
 struct CloseRequest {
-  std::uint64_t attempt = 0;  ///< greater than every one before
-  /// Absolute. When it passes before the claim, the gate opens towards the old side by itself.
-  Clock::time_point deadline = Clock::time_point::max();
-  PinnedPolicy pinned = PinnedPolicy::wait;
+    std::uint64_t attempt = 0;  ///< greater than every one before
+    /// Absolute. When it passes before the claim, the gate opens towards the old side by itself.
+    Clock::time_point deadline = Clock::time_point::max();
+    PinnedPolicy pinned = PinnedPolicy::wait;
 };
 
 struct DrainReport {
-  enum class Outcome { drained, expired, pinned };
-  Outcome outcome = Outcome::expired;
-  std::uint64_t busy_at_close = 0;      ///< sessions that were not at a safe point when the gate closed
-  std::vector<SessionView> holding_up;  ///< who was still busy at the deadline, or is pinned (at most 20)
+    enum class Outcome { drained, expired, pinned };
+    Outcome outcome = Outcome::expired;
+    std::uint64_t busy_at_close = 0;      ///< sessions that were not at a safe point when the gate closed
+    std::vector<SessionView> holding_up;  ///< who was still busy at the deadline, or is pinned (at most 20)
 };
 
 /// Totals since the start. Each is monotonic; a snapshot is not atomic across fields.
 struct DataPlaneCounters {
-  std::uint64_t logins = 0;
-  std::uint64_t logins_failed = 0;
-  std::uint64_t queries = 0;       ///< ReadyForQuery messages forwarded after something was asked
-  std::uint64_t transactions = 0;  ///< of these: said `I`
-  std::uint64_t client_bytes = 0;  ///< received from clients
-  std::uint64_t server_bytes = 0;  ///< received from servers
-  std::uint64_t cancels = 0;
-  std::uint64_t moves = 0;
-  std::uint64_t moves_failed = 0;
-  std::uint64_t sessions_ended = 0;  ///< by a pinned policy
-  std::array<std::uint64_t, 5> sessions{};  ///< gauge: login, idle, active, in transaction, held
-  /// Query time (first byte of a Query/Sync group forwarded to its ReadyForQuery), cumulative histogram per side over
-  /// kQuerySecondsBounds; sum in µs.
-  static constexpr std::array<double, 14> kQuerySecondsBounds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-                                                              0.025,  0.05,    0.1,    0.25,  0.5,    1.0,   5.0};
-  std::array<std::array<std::uint64_t, 15>, 2> query_buckets{};  ///< last: +Inf; not cumulative
-  std::array<std::uint64_t, 2> query_microseconds{};
+    std::uint64_t logins = 0;
+    std::uint64_t logins_failed = 0;
+    std::uint64_t queries = 0;       ///< ReadyForQuery messages forwarded after something was asked
+    std::uint64_t transactions = 0;  ///< of these: said `I`
+    std::uint64_t client_bytes = 0;  ///< received from clients
+    std::uint64_t server_bytes = 0;  ///< received from servers
+    std::uint64_t cancels = 0;
+    std::uint64_t moves = 0;
+    std::uint64_t moves_failed = 0;
+    std::uint64_t sessions_ended = 0;         ///< by a pinned policy
+    std::array<std::uint64_t, 5> sessions{};  ///< gauge: login, idle, active, in transaction, held
+    /// Query time (first byte of a Query/Sync group forwarded to its ReadyForQuery), cumulative histogram per side over
+    /// kQuerySecondsBounds; sum in µs.
+    static constexpr std::array<double, 14> kQuerySecondsBounds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+                                                                0.025,  0.05,    0.1,    0.25,  0.5,    1.0,   5.0};
+    std::array<std::array<std::uint64_t, 15>, 2> query_buckets{};  ///< last: +Inf; not cumulative
+    std::array<std::uint64_t, 2> query_microseconds{};
 };
 
 // ------------------------------------------------------------------------------------------------- the data plane
 
 /// Carries the sessions. See the file's head for threads and callbacks.
 class DataPlane {
- public:
-  template <class... Args>
-  using Callback = std::function<void(Args...)>;
+  public:
+    template <class... Args>
+    using Callback = std::function<void(Args...)>;
 
-  virtual ~DataPlane() = default;
+    virtual ~DataPlane() = default;
 
-  /// Binds the listeners and starts the workers; throws std::runtime_error that names the address which failed. Until
-  /// serve() is called clients are answered 57P03.
-  virtual void start(const DataPlaneSettings& settings) = 0;
+    /// Binds the listeners and starts the workers; throws std::runtime_error that names the address which failed. Until
+    /// serve() is called clients are answered 57P03.
+    virtual void start(const DataPlaneSettings& settings) = 0;
 
-  /// From now on clients are served by `side`. Only at start, after recovery; a switch uses open_to().
-  virtual void serve(Side side, std::uint64_t generation) = 0;
+    /// From now on clients are served by `side`. Only at start, after recovery; a switch uses open_to().
+    virtual void serve(Side side, std::uint64_t generation) = 0;
 
-  /// Nobody is served: sessions are ended with 57P01, new ones get 57P03 with this message and hint.
-  virtual void serve_nobody(std::string message, std::string hint) = 0;
+    /// Nobody is served: sessions are ended with 57P01, new ones get 57P03 with this message and hint.
+    virtual void serve_nobody(std::string message, std::string hint) = 0;
 
-  /// Replaces what RELOAD may change (TLS files, auth, limits, databases, side addresses); all or nothing: returns why
-  /// it could not, or nothing.
-  virtual std::optional<std::string> reload(const DataPlaneSettings& settings) = 0;
+    /// Replaces what RELOAD may change (TLS files, auth, limits, databases, side addresses); all or nothing: returns
+    /// why it could not, or nothing.
+    virtual std::optional<std::string> reload(const DataPlaneSettings& settings) = 0;
 
-  /// Gives each session a logged-in backend on the standby and replays its state there; keeps doing so for sessions
-  /// that come, change or lose theirs, until disarm() or the end of finish_moves(). `done`: when the first round is over.
-  virtual void arm(const ArmRequest& request, Callback<ArmReport> done) = 0;
-  /// Closes what arm() opened and that did not become a session's backend.
-  virtual void disarm() = 0;
+    /// Gives each session a logged-in backend on the standby and replays its state there; keeps doing so for sessions
+    /// that come, change or lose theirs, until disarm() or the end of finish_moves(). `done`: when the first round is
+    /// over.
+    virtual void arm(const ArmRequest& request, Callback<ArmReport> done) = 0;
+    /// Closes what arm() opened and that did not become a session's backend.
+    virtual void disarm() = 0;
 
-  /// Closes the gate: one store that every worker sees, so that no session begins a new transaction and no login goes
-  /// on; a busy session is let through to its next safe point. `done`: when all are at one, or the deadline passed.
-  /// Under PinnedPolicy::wait and refuse a pinned session makes the outcome `pinned` (the gate stays closed until
-  /// give_up() or the deadline).
-  virtual void close_gate(const CloseRequest& request, Callback<DrainReport> done) = 0;
-  /// Compare-and-set: closed becomes claimed; from here the deadline no longer opens it. False: it has expired, the
-  /// clients go on with the old side. Thread-safe. A claim that is neither opened nor fed by claim_alive() for
-  /// DataPlaneSettings::claim_watchdog ends the process (exit status 70), so that recovery decides.
-  virtual bool claim(std::uint64_t attempt) = 0;
-  virtual void claim_alive(std::uint64_t attempt) = 0;
-  /// Opens towards the old side, claimed or not. No effect on an attempt that has expired or was opened.
-  virtual void give_up(std::uint64_t attempt) = 0;
-  /// After the activation: opens towards the new side. `done`: when every worker has let its held sessions go, with the
-  /// moment at which the last one did.
-  virtual void open_to(std::uint64_t attempt, Side side, std::uint64_t generation,
-                       Callback<Clock::time_point> done) = 0;
-  /// Finishes the moves that the switch left (speakers go first anyway), then closes the backends on the old side.
-  virtual void finish_moves(Callback<MoveReport> done) = 0;
+    /// Closes the gate: one store that every worker sees, so that no session begins a new transaction and no login goes
+    /// on; a busy session is let through to its next safe point. `done`: when all are at one, or the deadline passed.
+    /// Under PinnedPolicy::wait and refuse a pinned session makes the outcome `pinned` (the gate stays closed until
+    /// give_up() or the deadline).
+    virtual void close_gate(const CloseRequest& request, Callback<DrainReport> done) = 0;
+    /// Compare-and-set: closed becomes claimed; from here the deadline no longer opens it. False: it has expired, the
+    /// clients go on with the old side. Thread-safe. A claim that is neither opened nor fed by claim_alive() for
+    /// DataPlaneSettings::claim_watchdog ends the process (exit status 70), so that recovery decides.
+    virtual bool claim(std::uint64_t attempt) = 0;
+    virtual void claim_alive(std::uint64_t attempt) = 0;
+    /// Opens towards the old side, claimed or not. No effect on an attempt that has expired or was opened.
+    virtual void give_up(std::uint64_t attempt) = 0;
+    /// After the activation: opens towards the new side. `done`: when every worker has let its held sessions go, with
+    /// the moment at which the last one did.
+    virtual void open_to(std::uint64_t attempt, Side side, std::uint64_t generation,
+                         Callback<Clock::time_point> done) = 0;
+    /// Finishes the moves that the switch left (speakers go first anyway), then closes the backends on the old side.
+    virtual void finish_moves(Callback<MoveReport> done) = 0;
 
-  /// PgBouncer's PAUSE and RESUME: nobody begins a transaction until resume(). `done`: when all are at a safe point.
-  virtual void pause(Callback<> done) = 0;
-  virtual void resume() = 0;
+    /// PgBouncer's PAUSE and RESUME: nobody begins a transaction until resume(). `done`: when all are at a safe point.
+    virtual void pause(Callback<> done) = 0;
+    virtual void resume() = 0;
 
-  virtual void sessions(Callback<std::vector<SessionView>> done) = 0;
-  virtual DataPlaneCounters counters() const = 0;
+    virtual void sessions(Callback<std::vector<SessionView>> done) = 0;
+    virtual DataPlaneCounters counters() const = 0;
 
-  /// Stops listening; sessions end at their safe points, at `deadline` with 57P01. `done`: when all are gone.
-  virtual void shut_down(Clock::time_point deadline, Callback<> done) = 0;
+    /// Stops listening; sessions end at their safe points, at `deadline` with 57P01. `done`: when all are gone.
+    virtual void shut_down(Clock::time_point deadline, Callback<> done) = 0;
 };
 
 }  // namespace turnout::control
