@@ -1,0 +1,113 @@
+#include "tests/integration/pair.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <future>
+#include <iostream>
+#include <random>
+
+namespace turnout::integration {
+
+namespace {
+
+std::unique_ptr<support::Cluster> make_server(const PairOptions& options, int major, const std::string& name) {
+    support::ClusterOptions wanted;
+    wanted.major = major;
+    wanted.name = name;
+    wanted.fsync = options.fsync;
+    wanted.auth = options.auth;
+    wanted.tls = options.tls;
+    wanted.settings = options.settings;
+    return std::make_unique<support::Cluster>(std::move(wanted));
+}
+
+std::string verified(const support::Cluster& server) {
+    return bench::with(bench::with(server.conninfo(""), "sslmode", "verify-full"), "sslrootcert",
+                       server.certificate().string());
+}
+
+}  // namespace
+
+Pair::Pair(PairOptions options) : options_(std::move(options)) {
+    auto green = std::async(std::launch::async, make_server, options_, options_.green, "green");
+    blue_ = make_server(options_, options_.blue, "blue");
+    blue_->execute(fmt::format("CREATE ROLE {} LOGIN PASSWORD '{}'", kRole, "app''s password"));
+    for (const std::string& database : options_.databases) {
+        blue_->execute(fmt::format("CREATE DATABASE {} OWNER {}", database, kRole));
+        if (options_.schema.empty()) continue;
+        const bench::Connection connection = bench::connect(direct(*blue_, database));
+        bench::run(connection.get(), options_.schema);
+    }
+    green_ = green.get();
+    bench::ServedOptions served;
+    served.program = TURNOUT_PROGRAM;
+    served.blue = blue_->conninfo("");
+    served.green = green_->conninfo("");
+    served.databases = options_.databases;
+    served.lines = options_.lines;
+    if (options_.tls) {
+        served.blue = verified(*blue_);
+        served.green = verified(*green_);
+        served.lines.emplace_back("proxy.tls", "cert = \"" + blue_->certificate().string() + "\"");
+        served.lines.emplace_back("proxy.tls", "key = \"" + (blue_->directory() / "server.key").string() + "\"");
+    }
+    turnout_ = std::make_unique<bench::Served>(std::move(served));
+}
+
+support::Cluster& Pair::active() { return turnout_->status().at("active").as_string() == "green" ? *green_ : *blue_; }
+
+support::Cluster& Pair::standby() { return &active() == blue_.get() ? *green_ : *blue_; }
+
+std::string Pair::conninfo(std::string_view database) const { return turnout_->conninfo(kRole, kPassword, database); }
+
+std::string Pair::direct(const support::Cluster& server, std::string_view database) const {
+    return bench::with(bench::with(bench::with(server.conninfo(database), "user", kRole), "password", kPassword),
+                       "dbname", database);
+}
+
+boost::json::object Pair::change() { return turnout_->report({&active() == blue_.get() ? "switch" : "rollback"}); }
+
+std::vector<std::string> turnout_objects(const support::Cluster& server, const std::vector<std::string>& databases) {
+    std::vector<std::string> found;
+    const auto collect = [&](const std::string& database, const std::string& sql) {
+        const bench::Connection connection = bench::connect(server.conninfo(database));
+        const bench::Result rows = bench::run(connection.get(), sql);
+        for (int row = 0; row < PQntuples(rows.get()); ++row)
+            found.push_back(database + ": " + std::string(bench::field(rows, row, 0)));
+    };
+    collect("postgres",
+            "SELECT 'slot ' || slot_name FROM pg_replication_slots UNION ALL "
+            "SELECT 'subscription ' || subname FROM pg_subscription UNION ALL "
+            "SELECT 'origin ' || roname FROM pg_replication_origin");
+    for (const std::string& database : databases)
+        collect(database,
+                "SELECT 'publication ' || pubname FROM pg_publication UNION ALL "
+                "SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname LIKE 'turnout%' UNION ALL "
+                "SELECT 'event trigger ' || evtname FROM pg_event_trigger UNION ALL "
+                "SELECT 'setting ' || unnest(setconfig) FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())");
+    return found;
+}
+
+bench::Exit psql(const std::string& conninfo, const std::string& script, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {bench::client_program("psql"), "-X", "-q", "-A", "-t"});
+    arguments.push_back(conninfo);
+    return bench::run_program({.arguments = std::move(arguments), .environment = {}, .input = script});
+}
+
+bench::Program::Options node(const std::string& script, std::vector<std::string> arguments) {
+    const std::string folder = TURNOUT_SOURCE_DIR "/tests/integration/";
+    arguments.insert(arguments.begin(), {"node", folder + script});
+    return {.arguments = std::move(arguments),
+            .environment = {{"NODE_PATH", TURNOUT_SOURCE_DIR "/.cache/npm/node_modules"}}};
+}
+
+std::uint64_t seed() {
+    const char* given = std::getenv("TURNOUT_SEED");
+    const std::uint64_t chosen = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+    std::cout << "replay with TURNOUT_SEED=" << chosen << std::endl;
+    return chosen;
+}
+
+}  // namespace turnout::integration
