@@ -12,8 +12,7 @@ namespace turnout::control {
 namespace {
 
 /// Schemas of users, over the alias `n`.
-constexpr std::string_view kUsers =
-    "n.nspname NOT IN ('information_schema', 'turnout') AND n.nspname !~ '^pg_'";
+constexpr std::string_view kUsers = "n.nspname NOT IN ('information_schema', 'turnout') AND n.nspname !~ '^pg_'";
 
 /// The object is no member of an extension; arguments: its catalog, its OID.
 constexpr std::string_view kFree =
@@ -42,15 +41,17 @@ std::vector<std::string> relation_readings() {
         kUsers, free);
     const std::string name = fmt::format("{} || ' ' || {}", kind, kRelationName);
     std::vector<std::string> all;
-    all.push_back(fmt::format(
-        "SELECT {}, 'kind ' || c.relkind || ' persistence ' || c.relpersistence || ' replica identity ' || c.relreplident "
-        "|| ' row security ' || c.relrowsecurity || ' forced ' || c.relforcerowsecurity || ' owner ' || "
-        "pg_get_userbyid(c.relowner) || coalesce(' partition by ' || CASE WHEN c.relkind = 'p' THEN "
-        "pg_get_partkeydef(c.oid) END, '') || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') {}",
-        name, from));
-    all.push_back(fmt::format("SELECT o.name, 'inherits ' || i.inhparent::regclass FROM (SELECT {} AS name, c.oid {}) o "
-                              "JOIN pg_inherits i ON i.inhrelid = o.oid",
-                              name, from));
+    all.push_back(
+        fmt::format("SELECT {}, 'kind ' || c.relkind || ' persistence ' || c.relpersistence || ' replica identity ' || "
+                    "c.relreplident "
+                    "|| ' row security ' || c.relrowsecurity || ' forced ' || c.relforcerowsecurity || ' owner ' || "
+                    "pg_get_userbyid(c.relowner) || coalesce(' partition by ' || CASE WHEN c.relkind = 'p' THEN "
+                    "pg_get_partkeydef(c.oid) END, '') || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') {}",
+                    name, from));
+    all.push_back(
+        fmt::format("SELECT o.name, 'inherits ' || i.inhparent::regclass FROM (SELECT {} AS name, c.oid {}) o "
+                    "JOIN pg_inherits i ON i.inhrelid = o.oid",
+                    name, from));
     all.push_back(fmt::format(
         "SELECT o.name, 'column ' || quote_ident(t.attname) || ' ' || format_type(t.atttypid, t.atttypmod) "
         "|| CASE WHEN t.attnotnull THEN ' not null' ELSE '' END "
@@ -62,14 +63,16 @@ std::vector<std::string> relation_readings() {
         "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_attribute t ON t.attrelid = o.oid AND t.attnum > 0 "
         "AND NOT t.attisdropped LEFT JOIN pg_attrdef d ON d.adrelid = t.attrelid AND d.adnum = t.attnum",
         name, from));
-    all.push_back(fmt::format("SELECT o.name, 'constraint ' || quote_ident(k.conname) || ' ' || "
-                              "pg_get_constraintdef(k.oid) FROM (SELECT {} AS name, c.oid {}) o "
-                              "JOIN pg_constraint k ON k.conrelid = o.oid AND k.contype IN ('c','f','p','u','x')",
-                              name, from));
-    all.push_back(fmt::format("SELECT o.name, 'trigger ' || g.tgenabled || ' ' || pg_get_triggerdef(g.oid) "
-                              "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_trigger g ON g.tgrelid = o.oid "
-                              "AND NOT g.tgisinternal",
-                              name, from));
+    all.push_back(
+        fmt::format("SELECT o.name, 'constraint ' || quote_ident(k.conname) || ' ' || "
+                    "pg_get_constraintdef(k.oid) FROM (SELECT {} AS name, c.oid {}) o "
+                    "JOIN pg_constraint k ON k.conrelid = o.oid AND k.contype IN ('c','f','p','u','x')",
+                    name, from));
+    all.push_back(
+        fmt::format("SELECT o.name, 'trigger ' || g.tgenabled || ' ' || pg_get_triggerdef(g.oid) "
+                    "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_trigger g ON g.tgrelid = o.oid "
+                    "AND NOT g.tgisinternal",
+                    name, from));
     all.push_back(fmt::format(
         "SELECT o.name, 'policy ' || quote_ident(p.polname) || ' ' || p.polcmd || ' ' || p.polpermissive || ' to ' || "
         "(SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE pg_get_userbyid(r) END, ',' ORDER BY 1) FROM "
@@ -77,12 +80,13 @@ std::vector<std::string> relation_readings() {
         "|| coalesce(' check ' || pg_get_expr(p.polwithcheck, p.polrelid), '') "
         "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_policy p ON p.polrelid = o.oid",
         name, from));
-    all.push_back(fmt::format(fmt::runtime(kGrants), fmt::arg("kind", kind), fmt::arg("name", kRelationName),
-                              fmt::arg("from", "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"),
-                              fmt::arg("acl", "c.relacl"), fmt::arg("owner", "c.relowner"),
-                              fmt::arg("where", fmt::format("c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> "
-                                                            "'t' AND {} AND {}",
-                                                            kUsers, free))));
+    all.push_back(
+        fmt::format(fmt::runtime(kGrants), fmt::arg("kind", kind), fmt::arg("name", kRelationName),
+                    fmt::arg("from", "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"),
+                    fmt::arg("acl", "c.relacl"), fmt::arg("owner", "c.relowner"),
+                    fmt::arg("where", fmt::format("c.relkind IN ('r','p','v','m','f') AND c.relpersistence <> "
+                                                  "'t' AND {} AND {}",
+                                                  kUsers, free))));
     return all;
 }
 
@@ -105,33 +109,39 @@ std::vector<std::string> other_readings() {
         kRelationName, kUsers, free_class));
     all.push_back(fmt::format(
         "SELECT 'function ' || format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), "
-        "format('%s returns %s language %s %s strict %s secdef %s parallel %s owner %s config %s source %s', p.prokind, "
+        "format('%s returns %s language %s %s strict %s secdef %s parallel %s owner %s config %s source %s', "
+        "p.prokind, "
         "pg_get_function_result(p.oid), l.lanname, p.provolatile, p.proisstrict, p.prosecdef, p.proparallel, "
         "pg_get_userbyid(p.proowner), p.proconfig, md5(p.prosrc)) "
         "FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
         "WHERE {} AND {}",
         kUsers, free_function));
-    all.push_back(fmt::format("SELECT {}, 'label ' || row_number() OVER (PARTITION BY t.oid ORDER BY e.enumsortorder) || ' ' "
-                              "|| e.enumlabel FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
-                              "JOIN pg_enum e ON e.enumtypid = t.oid WHERE {} AND {}",
-                              type, kUsers, free_type));
+    all.push_back(
+        fmt::format("SELECT {}, 'label ' || row_number() OVER (PARTITION BY t.oid ORDER BY e.enumsortorder) || ' ' "
+                    "|| e.enumlabel FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+                    "JOIN pg_enum e ON e.enumtypid = t.oid WHERE {} AND {}",
+                    type, kUsers, free_type));
     all.push_back(fmt::format(
-        "SELECT {}, 'domain over ' || format_type(t.typbasetype, t.typtypmod) || CASE WHEN t.typnotnull THEN ' not null' "
+        "SELECT {}, 'domain over ' || format_type(t.typbasetype, t.typtypmod) || CASE WHEN t.typnotnull THEN ' not "
+        "null' "
         "ELSE '' END || coalesce(' default ' || t.typdefault, '') FROM pg_type t JOIN pg_namespace n ON n.oid = "
         "t.typnamespace WHERE t.typtype = 'd' AND {} AND {}",
         type, kUsers, free_type));
-    all.push_back(fmt::format("SELECT {}, 'constraint ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) "
-                              "FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
-                              "JOIN pg_constraint k ON k.contypid = t.oid AND k.contype = 'c' WHERE {} AND {}",
-                              type, kUsers, free_type));
-    all.push_back(fmt::format("SELECT {}, 'range of ' || format_type(r.rngsubtype, NULL) FROM pg_type t "
-                              "JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_range r ON r.rngtypid = t.oid "
-                              "WHERE {} AND {}",
-                              type, kUsers, free_type));
+    all.push_back(
+        fmt::format("SELECT {}, 'constraint ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) "
+                    "FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+                    "JOIN pg_constraint k ON k.contypid = t.oid AND k.contype = 'c' WHERE {} AND {}",
+                    type, kUsers, free_type));
+    all.push_back(
+        fmt::format("SELECT {}, 'range of ' || format_type(r.rngsubtype, NULL) FROM pg_type t "
+                    "JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_range r ON r.rngtypid = t.oid "
+                    "WHERE {} AND {}",
+                    type, kUsers, free_type));
     all.push_back("SELECT 'extension ' || quote_ident(extname), 'installed' FROM pg_extension");
-    all.push_back(fmt::format("SELECT 'schema ' || quote_ident(n.nspname), 'owner ' || pg_get_userbyid(n.nspowner) "
-                              "FROM pg_namespace n WHERE {} AND {}",
-                              kUsers, fmt::format(fmt::runtime(kFree), "pg_namespace", "n.oid")));
+    all.push_back(
+        fmt::format("SELECT 'schema ' || quote_ident(n.nspname), 'owner ' || pg_get_userbyid(n.nspowner) "
+                    "FROM pg_namespace n WHERE {} AND {}",
+                    kUsers, fmt::format(fmt::runtime(kFree), "pg_namespace", "n.oid")));
     all.push_back(
         "SELECT 'event trigger ' || quote_ident(evtname), evtevent || ' ' || evtenabled || ' ' || evtfoid::regproc "
         "FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
@@ -154,8 +164,8 @@ void compare_lines(const std::string& object, const std::vector<std::string>& bl
     }
 }
 
-/// What changes with DDL and with nothing else, each a number or a text per catalog. xmin stands for rows that nothing but
-/// DDL touches; pg_class and pg_index are also touched by maintenance and TRUNCATE, so of them only what DDL means.
+/// What changes with DDL and with nothing else, each a number or a text per catalog. xmin stands for rows that nothing
+/// but DDL touches; pg_class and pg_index are also touched by maintenance and TRUNCATE, so of them only what DDL means.
 /// Objects of users begin at OID 16384; temporary ones come and go with sessions.
 constexpr const char* kSchemaMarkSql = R"(
 WITH relations AS MATERIALIZED (
@@ -246,8 +256,10 @@ std::string schema_mark(const PgResult& result) { return result.as<std::string>(
 asio::awaitable<std::vector<Uncarried>> find_uncarried(PgConnection& source, PgConnection& subscriber) {
     const bool lists = source.server_version() >= 150000;  // row filters and column lists
     const PgResult published = co_await source.query(fmt::format(
-        fmt::runtime(kPublished), fmt::arg("published", "pr.oid IS NOT NULL AND p.pubinsert AND p.pubupdate AND "
-                                                        "p.pubdelete AND p.pubtruncate AND p.pubviaroot"),
+        fmt::runtime(kPublished),
+        fmt::arg("published",
+                 "pr.oid IS NOT NULL AND p.pubinsert AND p.pubupdate AND "
+                 "p.pubdelete AND p.pubtruncate AND p.pubviaroot"),
         fmt::arg("whole", lists ? "pr.prqual IS NULL AND pr.prattrs IS NULL" : "true"), fmt::arg("users", kUsers),
         fmt::arg("free", fmt::format(fmt::runtime(kFree), "pg_class", "c.oid"))));
     const PgResult subscribed = co_await subscriber.query(kSubscribed, names::subscription(subscriber.side()));
@@ -257,15 +269,15 @@ asio::awaitable<std::vector<Uncarried>> find_uncarried(PgConnection& source, PgC
     }
     std::vector<Uncarried> found;
     const auto report = [&](int row, std::string sentence, std::string remedy) {
-        found.push_back(
-            {source.database(), published.as<std::string>(row, 0), std::move(sentence), std::move(remedy)});
+        found.push_back({source.database(), published.as<std::string>(row, 0), std::move(sentence), std::move(remedy)});
     };
     for (int i = 0; i < published.rows(); ++i) {
         const auto state = states.find(published.as<std::string>(i, 0));
         if (!published.as<bool>(i, 1)) {
             report(i, fmt::format("is not (wholly) published by {}", turnout::name(source.side())), "turnout sync");
         } else if (!published.as<bool>(i, 2)) {
-            report(i, fmt::format("is published by {} with a row filter or a column list", turnout::name(source.side())),
+            report(i,
+                   fmt::format("is published by {} with a row filter or a column list", turnout::name(source.side())),
                    fmt::format("ALTER PUBLICATION {} SET TABLE …", names::kTablesPublication));
         } else if (state == states.end()) {
             report(i, fmt::format("is not subscribed to by {}", turnout::name(subscriber.side())), "turnout sync");

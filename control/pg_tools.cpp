@@ -101,11 +101,11 @@ asio::awaitable<PgTools> find_pg_tools(std::string folder, int server_major) {
         if (major > best.major) best = {candidate, major};
     }
     if (best.major >= server_major) co_return best;
-    const std::string remedy =
-        fmt::format("install postgresql-client-{0} (or newer) here, or name its folder in [switch] pg_bin", server_major);
+    const std::string remedy = fmt::format(
+        "install postgresql-client-{0} (or newer) here, or name its folder in [switch] pg_bin", server_major);
     if (best.major == 0) {
-        throw PgToolsError(fmt::format("pg_dump and pg_restore were not found{}: {}",
-                                       folder.empty() ? "" : " in " + folder, remedy));
+        throw PgToolsError(
+            fmt::format("pg_dump and pg_restore were not found{}: {}", folder.empty() ? "" : " in " + folder, remedy));
     }
     throw PgToolsError(fmt::format("pg_dump {} in {} cannot read a server of version {}: {}", best.major,
                                    best.folder.string(), server_major, remedy));

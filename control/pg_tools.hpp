@@ -23,8 +23,8 @@ class PgToolsError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The newest pg_dump and pg_restore that can be found: in `folder` if it is not empty, else in $TURNOUT_PG_BIN, else in
-/// the usual places and $PATH. Throws PgToolsError if there are none, or all are older than `server_major` (pg_dump
+/// The newest pg_dump and pg_restore that can be found: in `folder` if it is not empty, else in $TURNOUT_PG_BIN, else
+/// in the usual places and $PATH. Throws PgToolsError if there are none, or all are older than `server_major` (pg_dump
 /// refuses servers newer than itself); the message names the package.
 boost::asio::awaitable<PgTools> find_pg_tools(std::string folder, int server_major);
 
