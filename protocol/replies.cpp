@@ -131,6 +131,7 @@ std::uint64_t ReplyLedger::push_boundary(FrontendType type) {
     if (skipping_ && !sync) return 0;
     skipping_ = false;
     batch_open_ = false;
+    open_behind_copy_ = false;
     return push(sync ? Owed::sync : type == FrontendType::query ? Owed::query : Owed::function_call);
 }
 
@@ -154,6 +155,7 @@ std::uint64_t ReplyLedger::on_frontend(FrontendType type, std::string_view body)
     }
     if (copy_swallows_syncs()) foreign_in_copy_ = true;
     batch_open_ = true;
+    open_behind_copy_ = true;
     return skipping_ ? 0 : push(owed);
 }
 
@@ -238,27 +240,35 @@ Reply ReplyLedger::on_ready(std::string_view body) {
     return finished();
 }
 
+bool ReplyLedger::only_head_is_owed() const noexcept {
+    std::size_t i = 1;
+    while (i < count_ && (at(i) == Owed::copy_end || at(i) == Owed::struck)) ++i;
+    return count_ > 0 && i == count_ && doubtful_syncs_ == 0;
+}
+
 Reply ReplyLedger::on_error() {
+    // While unsure the error may be a later message's than the first one here, and may or may not begin a skipping that
+    // only a ReadyForQuery will show to be over. So nothing else is taken off then.
     const bool waits_for_doubtful = doubtful_syncs_ > 0 && !doubtful_behind_head_;
+    const bool sure = !unsure_ || (!waits_for_doubtful && only_head_is_owed());
+    if (!sure) ready_since_unsure_ = false;
     if (count_ == 0 || waits_for_doubtful) {
         // Inside an open batch a timeout can hit a Flush; the server then skips, as after any extended message.
-        if (count_ == 0 && batch_open_ && !unsure_) skipping_ = true;
+        if (count_ == 0 && batch_open_ && sure) skipping_ = true;
         return {.failed = true};
     }
     const bool extended = is_extended(at(0));
     end_copy(true);
+    Reply reply = intermediate();
+    reply.failed = true;
     if (!extended) {
         doubtful_behind_head_ = doubtful_syncs_ > 0;
-        Reply reply = intermediate();
-        reply.failed = true;
         return reply;
     }
-    Reply reply = intermediate();
     reply.last = true;
-    reply.failed = true;
     pop();
     // With Syncs inside the failed COPY one of them may already have ended the skipping.
-    if (doubtful_syncs_ == 0) skip_to_sync();
+    if (sure && doubtful_syncs_ == 0) skip_to_sync();
     drop_ignored();
     settle();
     return reply;
@@ -280,7 +290,12 @@ Reply ReplyLedger::begin_copy(CopyState copy) {
     copy_ended_ = false;
     foreign_in_copy_ = false;
     syncs_in_copy_ = 0;
-    if (copy != CopyState::out) enter_copy_in();
+    if (copy != CopyState::out) {
+        enter_copy_in();
+        // Sync that seemed to cover the batch is ignored by the COPY; only a later one can.
+        open_behind_copy_ = (copy_ended_ || foreign_in_copy_) && batch_open_;
+        if (at(0) == Owed::execute && ready_owed_ == 0) batch_open_ = true;
+    }
     return intermediate();
 }
 
@@ -313,6 +328,8 @@ void ReplyLedger::end_copy(bool failed) noexcept {
         unsure_ = true;
         ready_since_unsure_ = false;
         doubtful_syncs_ += syncs_in_copy_;
+        // Whether or not the Syncs inside were read: a ReadyForQuery will close the batch that held the COPY.
+        if (syncs_in_copy_ > 0) batch_open_ = open_behind_copy_;
     }
     copy_ = CopyState::none;
     copy_ended_ = false;

@@ -143,6 +143,7 @@ class ReplyLedger {
     Reply begin_copy(CopyState copy);
     void enter_copy_in() noexcept;
     void end_copy(bool failed) noexcept;
+    [[nodiscard]] bool only_head_is_owed() const noexcept;
     void skip_to_sync() noexcept;
     void settle() noexcept;
 
@@ -159,6 +160,7 @@ class ReplyLedger {
     bool copy_ended_ = false;       // CopyDone or CopyFail of the living COPY has been forwarded
     bool foreign_in_copy_ = false;  // something that has no place in a COPY was forwarded into it
     bool batch_open_ = false;
+    bool open_behind_copy_ = false;  // the same, of what was forwarded behind the COPY's end only
     bool skipping_ = false;
     bool unsure_ = false;
     bool ready_since_unsure_ = false;
