@@ -334,8 +334,9 @@ SqlReading what_it_may_change(std::string_view text, SqlReadingOptions options) 
 
 Change what_tag_tells(std::string_view tag) noexcept {
     for (const WordMeaning& meaning : tags) {
-        const bool whole_word = tag.size() == meaning.word.size() || tag.substr(meaning.word.size(), 1) == " ";
-        if (tag.starts_with(meaning.word) && whole_word) return meaning.change;
+        if (!tag.starts_with(meaning.word)) continue;
+        const std::string_view behind = tag.substr(meaning.word.size());
+        if (behind.empty() || behind.front() == ' ') return meaning.change;
     }
     return Change::none;
 }

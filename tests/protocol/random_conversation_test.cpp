@@ -80,7 +80,8 @@ class RandomConversation {
         if (replies.quiet() && !server_.silent()) complaint_ = "the ledger says quiet and more will come";
         // A COPY that is not known to have failed yet may have left Syncs to be answered.
         const bool counted = replies.copy() == protocol::CopyState::none;
-        if (counted && replies.ready_owed() < server_.ready_under_way()) complaint_ = "the ledger counts too few ReadyForQuery";
+        if (counted && replies.ready_owed() < server_.ready_under_way())
+            complaint_ = "the ledger counts too few ReadyForQuery";
         if (server_.probe_did_harm()) complaint_ = "a probe was not harmless";
         const bool over = server_.silent() && !replies.unsure();
         if (over && !replies.quiet()) complaint_ = "the server is silent and the ledger waits";

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/protocol/named.hpp"
 #include "tests/protocol/trace.hpp"
 
 namespace turnout::test {
@@ -131,7 +132,6 @@ const Case nonsense[] = {
     {"unknown_status", "S | Z(x)"},
 };
 
-constexpr auto name_of = [](const auto& info) { return std::string{info.param.name}; };
 INSTANTIATE_TEST_SUITE_P(Plain, Conversation, testing::ValuesIn(plain), name_of);
 INSTANTIATE_TEST_SUITE_P(Batch, Conversation, testing::ValuesIn(batches), name_of);
 INSTANTIATE_TEST_SUITE_P(Copy, Conversation, testing::ValuesIn(copies), name_of);
