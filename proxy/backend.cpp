@@ -50,7 +50,8 @@ Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connecte
   const Deadline deadline(context, timeout, stream);
   const std::string binding = stream.tls() ? tls_server_end_point(stream.ssl(), false) : std::string();
   BackendLogin login(credentials, random_nonce(), stream.tls(), binding);
-  bool alive = co_await stream.write_all(startup_packet(startup));
+  const std::string packet = startup_packet(startup);
+  bool alive = co_await stream.write_all(packet);
   for (;;) {
     ServerMessage message;
     if (alive) alive = co_await read_message(stream, message);
@@ -114,8 +115,8 @@ Task<BackendResult> open_backend(boost::asio::io_context& context, Side side, st
     if (auto* failure = std::get_if<ConnectFailure>(&connected)) {
       co_return LoginFailure{{}, fmt::format("could not connect to {} ({})", name(side), failure->reason)};
     }
-    BackendResult result = co_await log_in(context, side, std::move(std::get<Connected>(connected)),
-                                           kLoginTimeout, startup, credentials);
+    Connected open = std::move(std::get<Connected>(connected));
+    BackendResult result = co_await log_in(context, side, std::move(open), kLoginTimeout, startup, credentials);
     const bool refused = std::holds_alternative<LoginFailure>(result);
     if (!refused || !two_tries || which == TlsTry::second) co_return result;
   }

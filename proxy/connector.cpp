@@ -47,9 +47,11 @@ Task<std::vector<Peer>> resolve(asio::io_context& context, control::Endpoint end
     co_return peers;
   }
   asio::ip::tcp::resolver resolver(context);
-  const std::string& name = endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
-  auto [failed, results] = co_await resolver.async_resolve(name.empty() ? "localhost" : name,
-                                                           std::to_string(endpoint.port), as_value);
+  // Named, because GCC 12 destroys temporaries of a co_await expression twice.
+  const std::string port = std::to_string(endpoint.port);
+  std::string name = endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
+  if (name.empty()) name = "localhost";
+  auto [failed, results] = co_await resolver.async_resolve(name, port, as_value);
   if (failed) error = fmt::format("could not resolve host \"{}\": {}", name, failed.message());
   for (const auto& result : results) {
     Peer peer;

@@ -67,7 +67,8 @@ Task<bool> Session::log_in() {
     refuse("57P03", "the database server cannot be reached at present", unknown->message, "Try again in a moment.");
     co_return false;
   }
-  ok = co_await authenticate(std::get<control::RoleFacts>(std::move(answer)));
+  control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
+  ok = co_await authenticate(std::move(role));
   if (!ok) co_return false;
   co_return co_await open_first_backend();
 }
@@ -82,7 +83,9 @@ Task<bool> Session::read_startup() {
       const int first = co_await client_.peek();
       if (first < 0) co_return false;
       if (first == 0x16) {
-        if (asked_tls || asked_gss || !co_await begin_tls()) co_return false;
+        if (asked_tls || asked_gss) co_return false;
+        const bool secured = co_await begin_tls();
+        if (!secured) co_return false;
         continue;
       }
     }
@@ -121,7 +124,8 @@ Task<bool> Session::read_startup() {
       continue;
     }
     if (auto* cancel = std::get_if<protocol::CancelRequest>(&classified.packet)) {
-      co_await serve_cancel_request(cancel->pid, std::string(cancel->secret));
+      std::string secret(cancel->secret);
+      co_await serve_cancel_request(cancel->pid, std::move(secret));
       co_return false;
     }
     const auto& startup = std::get<protocol::StartupMessage>(classified.packet);
@@ -295,7 +299,8 @@ Task<bool> Session::open_first_backend() {
     control::RoleAnswer answer = co_await look_up_role(side);
     control::RoleFacts role;
     if (auto* facts = std::get_if<control::RoleFacts>(&answer)) role = std::move(*facts);
-    BackendResult result = co_await open_backend(worker_.context(), side, runtime_, startup_for(role), credentials_);
+    Parameters startup = startup_for(role);
+    BackendResult result = co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
     if (auto* opened = std::get_if<std::shared_ptr<Backend>>(&result)) {
       current_ = *opened;
       break;

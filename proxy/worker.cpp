@@ -161,10 +161,9 @@ void Worker::arm(const control::ArmRequest& request, unsigned at_once, const Arm
     if (session->logged_in()) to_arm_.push_back(session);
   }
   const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_arm_.size()));
-  while (armers_ < wanted) {
-    ++armers_;
-    boost::asio::co_spawn(context_, run_armer(), boost::asio::detached);
-  }
+  const std::size_t more = wanted > armers_ ? wanted - armers_ : 0;
+  armers_ += more;  // all at once: a coroutine that has nothing to wait for ends inside co_spawn
+  for (std::size_t i = 0; i < more; ++i) boost::asio::co_spawn(context_, run_armer(), boost::asio::detached);
 }
 
 void Worker::arm_later(const std::shared_ptr<Session>& session) {
@@ -206,10 +205,8 @@ void Worker::finish_moves(unsigned at_once, const MoveGather& gather) {
   to_arm_.clear();
   for (auto& [id, session] : sessions_) to_move_.push_back(session);
   const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_move_.size()));
-  while (movers_ < wanted) {
-    ++movers_;
-    boost::asio::co_spawn(context_, run_mover(), boost::asio::detached);
-  }
+  movers_ += wanted;
+  for (std::size_t i = 0; i < wanted; ++i) boost::asio::co_spawn(context_, run_mover(), boost::asio::detached);
 }
 
 Task<void> Worker::run_mover() {

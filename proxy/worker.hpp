@@ -113,10 +113,10 @@ class Worker {
   std::optional<control::ArmRequest> arming_;
   bool hidden_state_ = false;
   unsigned arm_at_once_ = 1;
-  unsigned armers_ = 0;
+  std::size_t armers_ = 0;
   std::deque<std::weak_ptr<Session>> to_arm_;
   ArmGather arm_gather_;
-  unsigned movers_ = 0;
+  std::size_t movers_ = 0;
   std::deque<std::weak_ptr<Session>> to_move_;
   MoveGather move_gather_;
   control::MoveReport tally_;
