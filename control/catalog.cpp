@@ -191,7 +191,7 @@ SELECT concat_ws(' ',
   (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_rewrite WHERE oid >= 16384),
   (SELECT concat(count(*), ':', sum(oid::bigint)) FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'),
   (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_event_trigger),
-  (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_sequence s JOIN relations r ON r.oid = s.seqrelid)))";
+  (SELECT concat(count(*), ':', sum(s.xmin::text::bigint)) FROM pg_sequence s JOIN relations r ON r.oid = s.seqrelid)))";
 
 /// Tables that must be carried, with what their publication says of them.
 constexpr const char* kPublished = R"(

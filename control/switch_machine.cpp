@@ -68,7 +68,7 @@ void SwitchMachine::take(const event::Start&) {
                         "use --long-transactions wait");
     }
     enter(SwitchPhase::rechecking, deadline_);
-    ask(step::Recheck{});
+    ask(step::Recheck{true});
 }
 
 void SwitchMachine::take(const event::Answered& answered) {

@@ -79,7 +79,7 @@ void SwitchMachine::moment_seen(const reply::Moment& moment) {
 /// Long transactions are avoided for half of the time only: where there always is one, trying is all that is left.
 bool SwitchMachine::is_good(const reply::Moment& moment) const {
     const bool close = moment.broken.empty() && moment.lag_bytes <= request_.patience.lag_bytes &&
-                       moment.lag_time <= request_.patience.lag_time;
+                       moment.lag_time <= std::min(request_.patience.lag_time, request_.max_pause / 2);
     const bool hurried = now_ > attempts_from_ + (deadline_ - attempts_from_) / 2;
     return close && (moment.obstacles.empty() || hurried);
 }

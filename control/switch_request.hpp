@@ -19,8 +19,9 @@ struct SwitchPatience {
     Milliseconds first_back_off{50};  ///< after a missed attempt; doubled by each further one
     Milliseconds longest_back_off{2000};
     Milliseconds between_looks{10};  ///< while a good moment is awaited
-    std::int64_t lag_bytes = 256 * 1024;
-    Milliseconds lag_time{50};
+    /// Not behind by more than this; generous, because WAL that the streams do not carry counts here, too.
+    std::int64_t lag_bytes = 16 * 1024 * 1024;
+    Milliseconds lag_time{50};          ///< nor by this, nor by half of max_pause: a marker row is sent and awaited
     Milliseconds activation_grace{20};  ///< an activation is waited for at least this long before it is cleared up
     Milliseconds clear_up{1000};        ///< one try of void_or_obey; the watchdog is fed between them
     Milliseconds clear_up_pause{20};

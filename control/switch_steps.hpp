@@ -24,8 +24,10 @@ namespace step {
 
 // ---- before the window
 
-/// Looks at tables = publication = subscription and at the streams' health. reply::Rechecked
-struct Recheck {};
+/// Looks at tables = publication = subscription. reply::Rechecked
+struct Recheck {
+    bool settled = false;  ///< brings both sides into their steady state first, and refuses if that cannot be done
+};
 /// Parks the stream towards the active side. reply::Done
 struct ParkReverse {};
 /// Raises the fence on the active side, in one transaction. reply::Done
@@ -231,9 +233,8 @@ struct Answered {
 struct Alarm {};
 /// The operator wants it to stop: before the claim everything is undone, after it the switch is finished.
 struct Cancel {};
-/// A person decided with force-active while the outcome is being cleared up; `side` is served with `generation`.
+/// A person forced the old side active, with this generation, while the outcome was being cleared up.
 struct Override {
-    Side side = Side::blue;
     std::int64_t generation = 0;
 };
 }  // namespace event

@@ -364,7 +364,7 @@ TEST(SwitchMachine, a_person_may_decide_while_nothing_else_does) {
     world.feed(event::Start{});
     while (world.machine.phase() != SwitchPhase::clearing_up) world.step();
     world.activation_active = false;  // lost with the standby, for good
-    world.feed(event::Override{Side::blue, 5});
+    world.feed(event::Override{5});
     EXPECT_TRUE(world.machine.finished());
     EXPECT_EQ(world.gate, SwitchWorld::Gate::open);
     EXPECT_EQ(name(world.machine.report().outcome), "uncertain");

@@ -1,0 +1,84 @@
+// Runs switches: what the machine (switch_machine.hpp) asks for is done with the servers and the data plane.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/data_plane.hpp"
+#include "control/recovery_state.hpp"
+#include "control/side.hpp"
+#include "control/switch_report.hpp"
+#include "control/switch_request.hpp"
+
+namespace turnout::control {
+
+/// What the caller says about a switch; the rest is found out.
+struct SwitchOptions {
+    SwitchKind kind = SwitchKind::forward;
+    Side from = Side::blue;  ///< the active side, as the caller knows it; refused if the journal says otherwise
+    Milliseconds max_pause{100};
+    Milliseconds deadline{60000};
+    PinnedPolicy pinned = PinnedPolicy::wait;
+    LongTransactions long_transactions = LongTransactions::wait;
+    Bypassing bypassing = Bypassing::refuse;
+    bool hidden_state = false;               ///< PreflightReport::hidden_state
+    std::vector<std::string> setting_names;  ///< PreflightReport::setting_names
+    unsigned simultaneous_logins = 16;
+    SwitchPatience patience;
+};
+
+/// One line for each phase that begins: "drain", "catch_up".
+using SwitchProgress = std::function<void(std::string line)>;
+
+/// Backends of control's own whose last statement may still take effect, by index(Side).
+using DoubtfulBackends = std::array<std::set<std::int32_t>, 2>;
+
+class SwitchRun;
+
+/// Runs one switch at a time. Lives as long as the data plane is served; everything on one executor of one thread.
+class Switcher {
+  public:
+    Switcher(const Cluster& cluster, DataPlane& data_plane, StateFile& state);
+    ~Switcher();
+    Switcher(const Switcher&) = delete;
+    Switcher& operator=(const Switcher&) = delete;
+
+    /// Runs a switch, rollback or rehearsal to its end. Never throws for what servers or sessions do: that is in the
+    /// report. If the calling coroutine is cancelled (once), the switch is stopped: undone before the claim, finished
+    /// after it; the report comes in either case. Throws std::logic_error if one runs already.
+    ///
+    /// If the report's left_over is not empty, settle() (settle_driver.hpp) for the side that is active then should be
+    /// repeated in the background until it has nothing left.
+    asio::awaitable<SwitchReport> run(SwitchOptions options, SwitchProgress progress);
+
+    bool running() const { return current_ != nullptr; }
+    /// True while the outcome of an activation is unknown: nobody is served, and only the register, or a person, ends
+    /// it.
+    bool undecided() const;
+    /// The old side was forced active with this generation while undecided(): opens towards it.
+    void decide_for_old_side(std::int64_t generation);
+
+    /// The gate's last attempt; each one is greater than every one before.
+    std::uint64_t last_attempt() const { return last_attempt_; }
+    /// For others that close the gate (verify): a number of their own.
+    std::uint64_t next_attempt() { return ++last_attempt_; }
+
+  private:
+    asio::awaitable<std::optional<SwitchReport>> number(const SwitchOptions& options, SwitchRequest& request);
+
+    const Cluster& cluster_;
+    DataPlane& data_plane_;
+    StateFile& state_;
+    asio::thread_pool disk_{1};  ///< an fsync may take long, and control's thread never waits
+    DoubtfulBackends doubtful_;
+    std::uint64_t last_attempt_ = 0;
+    SwitchRun* current_ = nullptr;
+};
+
+}  // namespace turnout::control

@@ -1,0 +1,362 @@
+#include "control/switch_run.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "control/fence.hpp"
+#include "control/settle_driver.hpp"
+
+namespace turnout::control {
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+/// How long the backends of earlier statements may take to end.
+constexpr Milliseconds kQuiesce{5000};
+/// Before a switch begins, what an earlier one left is settled for so long.
+constexpr Milliseconds kSettleFirst{10000};
+/// For sessions that are logging in to get their pid.
+constexpr Milliseconds kLoginPatience{1000};
+constexpr Milliseconds kLook{2};
+
+reply::Failed failed(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const PgError& error) {
+        return {error.outcome(), error.what()};
+    } catch (const std::exception& error) {
+        return {Outcome::unknown, error.what()};
+    }
+}
+
+std::vector<std::string> texts(const std::vector<Outsider>& outsiders) {
+    std::vector<std::string> all;
+    for (const Outsider& outsider : outsiders) all.push_back(outsider.text());
+    return all;
+}
+
+}  // namespace
+
+SwitchRun::SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& state, asio::thread_pool& disk,
+                     DoubtfulBackends& doubtful, SwitchOptions options, SwitchRequest request, SwitchProgress progress,
+                     asio::any_io_executor executor)
+    : cluster_(cluster),
+      data_plane_(data_plane),
+      state_(state),
+      disk_(disk),
+      options_(std::move(options)),
+      progress_(std::move(progress)),
+      executor_(executor),
+      machine_(request),
+      servers_(cluster, request.from, doubtful),
+      alarm_(executor),
+      changed_(executor, Clock::time_point::max()),
+      here_(std::make_shared<bool>(true)) {}
+
+asio::awaitable<SwitchReport> SwitchRun::run() {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    feed(event::Start{});
+    while (!machine_.finished()) {
+        co_await changed_.async_wait(kTuple);
+        const auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() == asio::cancellation_type::none) continue;
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        feed(event::Cancel{});
+    }
+    alarm_.cancel();
+    co_await end_others(0);
+    *here_ = false;
+    co_return machine_.report();
+}
+
+// ------------------------------------------------------------------------------------------------ events and commands
+
+/// Commands that answer at once feed again: their events wait until this one's commands have all been started.
+void SwitchRun::feed(SwitchEvent event) {
+    events_.push_back(std::move(event));
+    if (feeding_) return;
+    feeding_ = true;
+    while (!events_.empty()) {
+        const SwitchEvent next = std::move(events_.front());
+        events_.pop_front();
+        for (SwitchCommand& command : machine_.on(next, Clock::now())) carry_out(std::move(command));
+        if (machine_.phase() == told_) continue;
+        told_ = machine_.phase();
+        const bool window = told_ >= SwitchPhase::draining && told_ <= SwitchPhase::opening;
+        if (!window && progress_) progress_(std::string(name(told_)));
+    }
+    feeding_ = false;
+    set_alarm();
+    if (machine_.finished()) changed_.cancel();
+}
+
+void SwitchRun::carry_out(SwitchCommand command) {
+    std::visit([&](const auto& it) { perform(command.ticket, it); }, command.step);
+}
+
+void SwitchRun::set_alarm() {
+    if (!machine_.alarm()) {
+        alarm_.cancel();
+        return;
+    }
+    if (alarm_.expiry() == *machine_.alarm() && alarm_set_) return;
+    alarm_set_ = true;
+    alarm_.expires_at(*machine_.alarm());
+    alarm_.async_wait([this, here = here_](boost::system::error_code error) {
+        if (error || !*here) return;
+        alarm_set_ = false;
+        feed(event::Alarm{});
+    });
+}
+
+void SwitchRun::start(Ticket ticket, Reply work) {
+    auto signal = std::make_unique<asio::cancellation_signal>();
+    const auto slot = signal->slot();
+    working_.emplace(ticket, std::move(signal));
+    asio::co_spawn(executor_, std::move(work),
+                   asio::bind_cancellation_slot(slot, [this, ticket](std::exception_ptr failure, SwitchReply reply) {
+                       finished(ticket, failure, std::move(reply));
+                   }));
+}
+
+void SwitchRun::finished(Ticket ticket, std::exception_ptr failure, SwitchReply reply) {
+    working_.erase(ticket);
+    answer(ticket, failure ? SwitchReply(failed(failure)) : std::move(reply));
+    changed_.cancel();
+}
+
+/// Cancels every coroutine but one and waits until they are gone.
+asio::awaitable<void> SwitchRun::end_others(Ticket but) {
+    for (const auto& [ticket, signal] : working_) {
+        if (ticket != but) signal->emit(asio::cancellation_type::terminal);
+    }
+    while (working_.size() > (working_.count(but) != 0 ? 1U : 0U)) co_await changed_.async_wait(kTuple);
+}
+
+// ---------------------------------------------------------------------------------------------- steps of the data
+// plane
+
+template <class Result, class Make>
+std::function<void(Result)> SwitchRun::answers(Ticket ticket, Make make) {
+    return [this, ticket, make, here = here_](Result result) {
+        if (*here) answer(ticket, make(std::move(result)));
+    };
+}
+
+void SwitchRun::perform(Ticket ticket, const step::ArmSessions&) {
+    ArmRequest request;
+    request.standby = machine_.request().to();
+    request.simultaneous_logins = options_.simultaneous_logins;
+    request.hidden_state = options_.hidden_state;
+    request.setting_names = options_.setting_names;
+    data_plane_.arm(request, answers<ArmReport>(ticket, [](ArmReport it) { return reply::Armed{std::move(it)}; }));
+}
+
+void SwitchRun::perform(Ticket ticket, const step::CloseGate& it) {
+    data_plane_.close_gate(it.request,
+                           answers<DrainReport>(ticket, [](DrainReport r) { return reply::Drained{std::move(r)}; }));
+}
+
+void SwitchRun::perform(Ticket ticket, const step::Claim& it) {
+    answer(ticket, reply::Claimed{data_plane_.claim(it.attempt)});
+}
+
+void SwitchRun::perform(Ticket, const step::ClaimAlive& it) { data_plane_.claim_alive(it.attempt); }
+
+void SwitchRun::perform(Ticket ticket, const step::OpenGate& it) {
+    data_plane_.open_to(it.attempt, it.side, static_cast<std::uint64_t>(it.generation),
+                        answers<Clock::time_point>(ticket, [](Clock::time_point at) { return reply::Opened{at}; }));
+}
+
+void SwitchRun::perform(Ticket ticket, const step::FinishMoves&) {
+    data_plane_.finish_moves(answers<MoveReport>(ticket, [](MoveReport r) { return reply::Moved{std::move(r)}; }));
+}
+
+void SwitchRun::perform(Ticket, const step::GiveUpGate& it) { data_plane_.give_up(it.attempt); }
+
+void SwitchRun::perform(Ticket, const step::Disarm&) { data_plane_.disarm(); }
+
+// -------------------------------------------------------------------------------------------------- steps of the
+// servers
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::Recheck it) {
+    const SwitchRequest& request = machine_.request();
+    if (it.settled) {
+        const auto settled = co_await settle(cluster_, request.from, request.served, Clock::now() + kSettleFirst);
+        if (!settled.left.empty()) co_return reply::Rechecked{settled.left};
+    }
+    co_return reply::Rechecked{co_await servers_.find_uncarried_tables()};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::ParkReverse) {
+    co_await servers_.park_reverse(Clock::now() + machine_.request().deadline);
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::RaiseFence) {
+    co_await servers_.raise_fence();
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::OutwaitTransactions it) {
+    PgConnection* active = co_await servers_.active();
+    const auto own = co_await own_pids();
+    co_return reply::Outwaited{texts(co_await wait_out_transactions(*active, cluster_.databases(), own, it.deadline))};
+}
+
+/// A session of the proxy's that is just logging in has a backend whose pid the proxy does not know yet. So what looks
+/// like an outsider is one only if no session of ours has that pid once those logins are through.
+SwitchRun::Reply SwitchRun::work(Ticket, step::LookForBypassing it) {
+    PgConnection* active = co_await servers_.active();
+    std::vector<Outsider> seen;
+    for (;;) {
+        seen = co_await find_outsiders(*active, cluster_.databases(), co_await own_pids());
+        const auto own = co_await own_pids();
+        std::erase_if(seen, [&](const Outsider& outsider) { return own.count(outsider.pid) != 0; });
+        if (seen.empty() || !it.end || Clock::now() >= it.deadline) break;
+        std::string pids;
+        for (const Outsider& outsider : seen) pids += fmt::format("{}{}", pids.empty() ? "" : ",", outsider.pid);
+        co_await active->query("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", "{" + pids + "}");
+    }
+    co_return reply::Bypassing{texts(seen)};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::WarmUp) {
+    co_await servers_.warm_up(!machine_.request().rehearsal());
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::LookAtMoment) {
+    co_return co_await servers_.look_at_moment(machine_.request().max_pause);
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::NoteAttempt it) {
+    co_await store({machine_.request().served, it.generation});
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::NoteServed it) {
+    co_await store({it.generation, std::nullopt});
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::WriteIntent it) {
+    co_await servers_.write_intent(it.id);
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::Register it) {
+    co_return reply::Registered{co_await servers_.register_attempt(it.id)};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::ReadFacts) { co_return co_await servers_.read_facts(); }
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::CatchUp it) {
+    co_await servers_.catch_up(it.database);
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::CarrySequences it) {
+    co_await servers_.carry_sequences(it.database, it.set);
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::DisableForward) {
+    co_await servers_.disable_forward();
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::Activate it) {
+    co_return reply::Activated{co_await servers_.activate(it.id, it.deadline)};
+}
+
+/// A fresh connection: the one that sent the activation may be waiting for it still.
+SwitchRun::Reply SwitchRun::work(Ticket, step::ClearUp it) {
+    using namespace asio::experimental::awaitable_operators;
+    const auto ask = [](const Cluster& cluster, Side side, step::ClearUp question) -> asio::awaitable<Verdict> {
+        const auto journal = co_await Journal::open(cluster, side);
+        co_return co_await journal->void_or_obey(question.generation, question.deadline);
+    };
+    asio::steady_timer late(executor_, it.deadline);
+    auto first = co_await (ask(cluster_, machine_.request().to(), it) || late.async_wait(kTuple));
+    if (first.index() == 0) co_return reply::Decided{std::get<0>(first)};
+    co_return reply::Failed{Outcome::unknown, "no answer in time"};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::Settle it) {
+    co_return co_await settle(cluster_, it.active, it.generation, it.deadline);
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket ticket, step::Quiesce) {
+    co_await end_others(ticket);
+    co_await servers_.quiesce(Clock::now() + kQuiesce);
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::EnableForward) {
+    co_await servers_.enable_forward();
+    co_return reply::Done{};
+}
+
+SwitchRun::Reply SwitchRun::work(Ticket, step::WithdrawIntent it) {
+    co_await servers_.withdraw_intent(it.id);
+    co_return reply::Done{};
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// helps
+
+asio::awaitable<void> SwitchRun::store(ServedState state) {
+    StateFile& file = state_;
+    co_await asio::co_spawn(
+        disk_,
+        [&file, state]() -> asio::awaitable<void> {
+            file.store(state);
+            co_return;
+        },
+        asio::use_awaitable);
+}
+
+asio::awaitable<std::vector<SessionView>> SwitchRun::sessions() {
+    struct Box {
+        explicit Box(asio::any_io_executor executor) : there(executor, Clock::time_point::max()) {}
+        asio::steady_timer there;
+        std::optional<std::vector<SessionView>> views;
+    };
+    const auto box = std::make_shared<Box>(executor_);
+    data_plane_.sessions([box](std::vector<SessionView> views) {
+        box->views = std::move(views);
+        box->there.cancel();
+    });
+    if (!box->views) co_await box->there.async_wait(kTuple);
+    if (!box->views) throw boost::system::system_error(asio::error::operation_aborted);
+    co_return std::move(*box->views);
+}
+
+/// The pids of our sessions' backends on the active side, once those that log in have one (or for a while have not).
+asio::awaitable<std::set<std::int32_t>> SwitchRun::own_pids() {
+    asio::steady_timer timer(executor_);
+    const auto until = Clock::now() + kLoginPatience;
+    for (;;) {
+        std::set<std::int32_t> pids;
+        bool unknown = false;
+        for (const SessionView& view : co_await sessions()) {
+            if (view.side != machine_.request().from) continue;
+            if (view.server_pid != 0) pids.insert(view.server_pid);
+            unknown = unknown || (view.server_pid == 0 && view.state == "login");
+        }
+        if (!unknown || Clock::now() >= until) co_return pids;
+        timer.expires_after(kLook);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
+}  // namespace turnout::control

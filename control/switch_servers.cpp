@@ -1,0 +1,330 @@
+#include "control/switch_servers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "control/catalog.hpp"
+#include "control/fence.hpp"
+#include "control/names.hpp"
+
+namespace turnout::control {
+
+namespace {
+
+/// Between two looks at a backend that was told to end.
+constexpr Milliseconds kLook{2};
+
+[[noreturn]] void refuse(Side side, std::string database, std::string message) {
+    PgError::Fields fields;
+    fields.outcome = Outcome::refused;
+    fields.side = side;
+    fields.database = std::move(database);
+    fields.message = std::move(message);
+    throw PgError(std::move(fields));
+}
+
+std::string pid_array(const std::set<std::int32_t>& pids) { return fmt::format("{{{}}}", fmt::join(pids, ",")); }
+
+std::string unpublished(const Uncarried& table) {
+    std::string text = fmt::format("{}: {} {}", table.database, table.table, table.sentence);
+    return table.remedy.empty() ? text : fmt::format("{}; {}", text, table.remedy);
+}
+
+/// Transactions that have run for long: the drain would wait for them.
+constexpr const char* kLongTransactions =
+    "SELECT pid, usename, datname, application_name, state, "
+    "extract(epoch FROM clock_timestamp() - xact_start)::float8 FROM pg_stat_activity "
+    "WHERE backend_type = 'client backend' AND datname = ANY ($1::text[]) AND application_name <> $2 "
+    "AND xact_start < clock_timestamp() - make_interval(secs => $3::float8) ORDER BY xact_start LIMIT 20";
+
+}  // namespace
+
+SwitchServers::SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful)
+    : cluster_(cluster), from_(from), to_(other(from)), doubtful_(doubtful), databases_(cluster.databases().size()) {}
+
+// --------------------------------------------------------------------------------------------------------- connections
+
+asio::awaitable<void> SwitchServers::open(PgConnection::Ptr& connection, Side side, std::string database,
+                                          bool synchronous) {
+    if (connection && connection->is_alive() && connection->outstanding() == 0) co_return;
+    doubt(connection);
+    connection = co_await cluster_.connect(side, std::move(database), synchronous);
+}
+
+asio::awaitable<void> SwitchServers::open_journal(std::unique_ptr<Journal>& journal, Side side) {
+    if (journal && journal->connection().is_alive() && journal->connection().outstanding() == 0) co_return;
+    doubt(journal);
+    journal = co_await Journal::open(cluster_, side);
+}
+
+asio::awaitable<void> SwitchServers::open_all(Database& database, std::size_t i) {
+    const std::string& name = cluster_.databases()[i];
+    const auto pids = [&] {
+        std::vector<std::int32_t> all;
+        for (const auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
+            all.push_back(*it ? (*it)->backend_pid() : 0);
+        }
+        return all;
+    };
+    const auto before = pids();
+    co_await open(database.nudge, from_, name, true);
+    co_await open(database.reader, from_, name, true);
+    co_await open(database.facts, from_, name, true);
+    co_await open(database.seen, to_, name, true);
+    co_await open(database.setter, to_, name, false);
+    if (before != pids()) {
+        database.sequences.reset();
+        database.standby_sequences.reset();
+        database.prepared = false;
+    }
+}
+
+asio::awaitable<PgConnection*> SwitchServers::active() {
+    co_await open(databases_[0].reader, from_, cluster_.databases()[0], true);
+    co_return databases_[0].reader.get();
+}
+
+asio::awaitable<Journal*> SwitchServers::active_journal() {
+    co_await open_journal(active_journal_, from_);
+    co_return active_journal_.get();
+}
+
+void SwitchServers::doubt(PgConnection::Ptr& connection) {
+    if (!connection || (connection->is_alive() && connection->outstanding() == 0)) return;
+    if (connection->backend_pid() != 0) doubtful_[index(connection->side())].insert(connection->backend_pid());
+    connection.reset();
+}
+
+void SwitchServers::doubt(std::unique_ptr<Journal>& journal) {
+    if (!journal) return;
+    const PgConnection& connection = journal->connection();
+    if (connection.is_alive() && connection.outstanding() == 0) return;
+    if (connection.backend_pid() != 0) doubtful_[index(connection.side())].insert(connection.backend_pid());
+    journal.reset();
+}
+
+asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
+    for (Database& database : databases_) {
+        for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
+            doubt(*it);
+        }
+    }
+    doubt(active_journal_);
+    doubt(standby_journal_);
+    if (!doubtful_[index(from_)].empty()) co_await end_doubtful(from_, deadline);
+    if (!doubtful_[index(to_)].empty()) co_await end_doubtful(to_, deadline);
+}
+
+/// Only what is still ours: a number that was given to somebody else meanwhile has another application_name.
+asio::awaitable<void> SwitchServers::end_doubtful(Side side, Clock::time_point deadline) {
+    const PgConnection::Ptr connection = co_await cluster_.connect_by(deadline, side, cluster_.journal_database());
+    const std::string pids = pid_array(doubtful_[index(side)]);
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (;;) {
+        const PgResult left = co_await connection->query_by(
+            deadline,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY ($1::int[]) "
+            "AND application_name = $2",
+            pids, names::kApplicationName);
+        if (left.empty()) break;
+        if (Clock::now() >= deadline) refuse(side, {}, "a backend of an earlier attempt does not end");
+        timer.expires_after(kLook);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+    doubtful_[index(side)].clear();
+}
+
+// ----------------------------------------------------------------------------------------------- while nobody waits
+// yet
+
+asio::awaitable<void> SwitchServers::find_streams(Database& database) {
+    database.forward = co_await find_stream(*database.setter);
+    database.reverse = co_await find_stream(*database.reader);
+}
+
+asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables() {
+    std::vector<std::string> problems;
+    for (std::size_t i = 0; i < databases_.size(); ++i) {
+        Database& database = databases_[i];
+        const std::string& name = cluster_.databases()[i];
+        co_await open_all(database, i);
+        co_await find_streams(database);
+        if (!database.forward || !database.reverse) {
+            problems.push_back(fmt::format("{}: there is no stream to {}; run `turnout sync`", name,
+                                           turnout::name(database.forward ? from_ : to_)));
+            continue;
+        }
+        if (!database.forward->enabled || database.forward->narrowed) {
+            problems.push_back(
+                fmt::format("{}: the stream to {} does not carry everything now", name, turnout::name(to_)));
+        }
+        for (const Uncarried& table : co_await find_uncarried(*database.reader, *database.setter)) {
+            problems.push_back(unpublished(table));
+        }
+        for (const Uncarried& table : co_await find_uncarried(*database.setter, *database.reader)) {
+            problems.push_back(unpublished(table));
+        }
+    }
+    co_return problems;
+}
+
+asio::awaitable<void> SwitchServers::park_reverse(Clock::time_point deadline) {
+    for (Database& database : databases_) co_await disable(*database.reader, *database.reverse);
+    for (Database& database : databases_) {
+        co_await wait_until_inactive(*database.setter, database.reverse->slot, deadline);
+    }
+}
+
+asio::awaitable<void> SwitchServers::raise_fence() {
+    Journal* journal = co_await active_journal();
+    co_await control::raise_fence(*journal, cluster_.databases());
+}
+
+asio::awaitable<void> SwitchServers::warm_up(bool set) {
+    co_await open_journal(active_journal_, from_);
+    co_await open_journal(standby_journal_, to_);
+    for (std::size_t i = 0; i < databases_.size(); ++i) co_await warm_up_database(i, set);
+}
+
+asio::awaitable<void> SwitchServers::warm_up_database(std::size_t i, bool set) {
+    Database& database = databases_[i];
+    co_await open_all(database, i);
+    if (!database.prepared) {
+        // A preparation that failed half-way has left statements behind.
+        for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
+            co_await (*it)->query("DEALLOCATE ALL");
+        }
+        co_await prepare_nudge(*database.nudge);
+        co_await prepare_seen(*database.seen);
+        co_await prepare_set_sequences(*database.setter);
+        co_await prepare_schema_mark(*database.facts);
+        if (i == 0) co_await prepare_barrier(*database.facts, cluster_.databases());
+        database.sequences = std::make_unique<SequenceReader>(*database.reader);
+        database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
+        database.prepared = true;
+    }
+    co_await find_streams(database);
+    if (!database.forward) refuse(to_, cluster_.databases()[i], "the stream is gone");
+    co_await database.sequences->prepare();
+
+    const SequenceValues now = co_await database.sequences->read();
+    if (set) {
+        co_await database.standby_sequences->prepare();
+        const SequenceValues behind = changed(co_await database.standby_sequences->read(), now);
+        if (send_set_sequences(*database.setter, behind)) co_await database.setter->receive();
+    }
+    database.on_standby = now;
+    database.schema_mark = schema_mark(co_await database.facts->exec_prepared(kSchemaMark));
+}
+
+asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_transaction) {
+    reply::Moment moment;
+    PgConnection& active = *databases_[0].reader;
+    const std::vector<StreamLag> lags = co_await read_lag(active, to_);
+    for (const std::string& name : cluster_.databases()) {
+        const auto lag = std::find_if(lags.begin(), lags.end(), [&](const auto& it) { return it.database == name; });
+        if (lag == lags.end() || !lag->streaming) {
+            moment.broken.push_back(fmt::format("{}: the stream to {} does not run", name, turnout::name(to_)));
+        } else {
+            moment.lag_bytes = std::max(moment.lag_bytes, lag->bytes);
+        }
+    }
+    const PgResult running =
+        co_await active.query(kLongTransactions, cluster_.databases(), names::kApplicationName,
+                              fmt::format("{}", static_cast<double>(long_transaction.count()) / 1e3));
+    for (int i = 0; i < running.rows(); ++i) {
+        moment.obstacles.push_back(fmt::format("pid {}, {} on {} ({}), {} for {:.1f} s", running.get(i, 0),
+                                               running.get(i, 1), running.get(i, 2), running.get(i, 3),
+                                               running.get(i, 4), running.as<double>(i, 5)));
+    }
+    if (!moment.broken.empty()) co_return moment;
+    for (std::size_t i = 0; i < databases_.size(); ++i) {
+        const auto began = Clock::now();
+        co_await catch_up(i);
+        moment.lag_time = std::max(moment.lag_time, std::chrono::duration_cast<Microseconds>(Clock::now() - began));
+    }
+    co_return moment;
+}
+
+asio::awaitable<void> SwitchServers::write_intent(AttemptId id) {
+    Journal* journal = co_await active_journal();
+    co_await journal->set_intent(id);
+}
+
+asio::awaitable<bool> SwitchServers::withdraw_intent(AttemptId id) {
+    Journal* journal = co_await active_journal();
+    co_return co_await journal->withdraw_intent(id);
+}
+
+asio::awaitable<bool> SwitchServers::register_attempt(AttemptId id) {
+    co_await open_journal(standby_journal_, to_);
+    co_await standby_journal_->create();
+    co_return co_await standby_journal_->arm(id);
+}
+
+asio::awaitable<void> SwitchServers::enable_forward() {
+    for (std::size_t i = 0; i < databases_.size(); ++i) {
+        co_await open(databases_[i].setter, to_, cluster_.databases()[i], false);
+        if (databases_[i].forward) co_await enable(*databases_[i].setter, *databases_[i].forward);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- in the window
+
+/// The marker is committed after everything that clients had acknowledged, and its own commit flushes that. Once it is
+/// seen on the standby, all of that is visible there. A walsender sends only what is flushed, so nothing is lost by
+/// waiting for the commit's answer first; the looks then follow each other without a pause, a round trip each.
+asio::awaitable<void> SwitchServers::catch_up(std::size_t i) {
+    Database& database = databases_[i];
+    const std::int64_t beat = next_beat();
+    database.nudge->send_prepared(kNudge, beat);
+    const PgResult sent = co_await database.nudge->receive();
+    if (sent.affected() != 1) refuse(from_, cluster_.databases()[i], "the marker table has lost its row");
+    for (;;) {
+        database.seen->send_prepared(kSeen);
+        const PgResult seen = co_await database.seen->receive();
+        if (!seen.empty() && seen.as<std::int64_t>(0, 0) == beat) co_return;
+    }
+}
+
+asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
+    Database& database = databases_[i];
+    const SequenceValues now = co_await database.sequences->read();
+    if (!set) co_return;
+    if (send_set_sequences(*database.setter, changed(database.on_standby, now))) co_await database.setter->receive();
+}
+
+asio::awaitable<reply::Facts> SwitchServers::read_facts() {
+    databases_[0].facts->send_prepared(kBarrier);
+    for (Database& database : databases_) database.facts->send_prepared(kSchemaMark);
+    reply::Facts facts;
+    const Barrier at = barrier(co_await databases_[0].facts->receive());
+    if (at.prepared_transactions) {
+        facts.obstacles.push_back(
+            fmt::format("{} has prepared transactions (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED them",
+                        turnout::name(from_)));
+    }
+    for (std::size_t i = 0; i < databases_.size(); ++i) {
+        const std::string mark = schema_mark(co_await databases_[i].facts->receive());
+        if (mark != databases_[i].schema_mark) {
+            facts.changed.push_back(
+                fmt::format("{}: the schema on {} was changed", cluster_.databases()[i], turnout::name(from_)));
+        }
+    }
+    co_return facts;
+}
+
+asio::awaitable<void> SwitchServers::disable_forward() {
+    for (Database& database : databases_) database.setter->send(disable_command(*database.forward));
+    for (Database& database : databases_) co_await database.setter->receive();
+}
+
+asio::awaitable<std::optional<Lsn>> SwitchServers::activate(AttemptId id, Clock::time_point deadline) {
+    return standby_journal_->activate(id, deadline);
+}
+
+}  // namespace turnout::control

@@ -1,0 +1,89 @@
+// The switch's side of the servers: connections that are warm before the window, and what is done over them.
+//
+// Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader), one
+// that reads the schema mark and prepared transactions (facts); on the standby one that sees the marker arrive (seen)
+// and one that sets sequences and disables the stream (setter, synchronous_commit off). Each may be used by one
+// coroutine at a time; what the window does at once never shares one.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/journal.hpp"
+#include "control/pg_connection.hpp"
+#include "control/replication.hpp"
+#include "control/sequences.hpp"
+#include "control/side.hpp"
+#include "control/switch_driver.hpp"
+#include "control/switch_steps.hpp"
+
+namespace turnout::control {
+
+class SwitchServers {
+  public:
+    /// `doubtful` outlives this object and the switch.
+    SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful);
+
+    // ---- while nobody waits; all throw PgError
+    asio::awaitable<std::vector<std::string>> find_uncarried_tables();
+    asio::awaitable<void> park_reverse(Clock::time_point deadline);
+    asio::awaitable<void> raise_fence();
+    /// Opens what is not open, prepares, and sets on the standby the sequences that have fallen behind (`set`), so that
+    /// the window has only those to set that change until then.
+    asio::awaitable<void> warm_up(bool set);
+    /// Sends a marker through every stream, and looks for what runs longer than `long_transaction`.
+    asio::awaitable<reply::Moment> look_at_moment(Milliseconds long_transaction);
+    asio::awaitable<void> write_intent(AttemptId id);
+    asio::awaitable<bool> withdraw_intent(AttemptId id);
+    asio::awaitable<bool> register_attempt(AttemptId id);
+    asio::awaitable<void> enable_forward();
+    /// A connection to the active side, for questions about sessions.
+    asio::awaitable<PgConnection*> active();
+    asio::awaitable<Journal*> active_journal();
+
+    // ---- in the window: everything is open and prepared
+    asio::awaitable<void> catch_up(std::size_t database);
+    asio::awaitable<void> carry_sequences(std::size_t database, bool set);
+    asio::awaitable<reply::Facts> read_facts();
+    asio::awaitable<void> disable_forward();
+    asio::awaitable<std::optional<Lsn>> activate(AttemptId id, Clock::time_point deadline);
+
+    /// Nobody uses a connection any more: closes those that are broken or owe an answer, ends their backends, and waits
+    /// until those are gone. Throws PgError if a side cannot be asked: then they stay doubtful.
+    asio::awaitable<void> quiesce(Clock::time_point deadline);
+
+  private:
+    /// The connections of one database, and what was read over them before the window.
+    struct Database {
+        PgConnection::Ptr nudge, reader, facts, seen, setter;
+        std::unique_ptr<SequenceReader> sequences;          ///< over reader
+        std::unique_ptr<SequenceReader> standby_sequences;  ///< over setter
+        SequenceValues on_standby;
+        std::string schema_mark;
+        std::optional<Stream> forward, reverse;
+        bool prepared = false;
+    };
+
+    asio::awaitable<void> open(PgConnection::Ptr& connection, Side side, std::string database, bool synchronous);
+    asio::awaitable<void> open_journal(std::unique_ptr<Journal>& journal, Side side);
+    asio::awaitable<void> open_all(Database& database, std::size_t i);
+    asio::awaitable<void> find_streams(Database& database);
+    asio::awaitable<void> warm_up_database(std::size_t i, bool set);
+    asio::awaitable<void> end_doubtful(Side side, Clock::time_point deadline);
+    void doubt(PgConnection::Ptr& connection);
+    void doubt(std::unique_ptr<Journal>& journal);
+
+    const Cluster& cluster_;
+    Side from_;
+    Side to_;
+    DoubtfulBackends& doubtful_;
+    std::vector<Database> databases_;
+    std::unique_ptr<Journal> active_journal_;
+    std::unique_ptr<Journal> standby_journal_;
+};
+
+}  // namespace turnout::control
