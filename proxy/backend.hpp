@@ -21,48 +21,48 @@ namespace turnout::proxy {
 
 /// Replies to what the proxy itself asked on a backend, collected up to a number of ReadyForQuery.
 struct Exchange {
-  struct Message {
-    char type;
-    std::string body;
-  };
-  explicit Exchange(boost::asio::io_context& context) : finished(context) {}
-  std::vector<Message> messages;
-  unsigned ready_expected = 1;
-  char status = 'I';  ///< of the last ReadyForQuery
-  bool lost = false;  ///< the backend went away before the end
-  Signal finished;
+    struct Message {
+        char type;
+        std::string body;
+    };
+    explicit Exchange(boost::asio::io_context& context) : finished(context) {}
+    std::vector<Message> messages;
+    unsigned ready_expected = 1;
+    char status = 'I';  ///< of the last ReadyForQuery
+    bool lost = false;  ///< the backend went away before the end
+    Signal finished;
 
-  /// The first ErrorResponse's text, or an empty string.
-  std::string error() const;
+    /// The first ErrorResponse's text, or an empty string.
+    std::string error() const;
 };
 
 /// Plain data with a stream; its session decides what is done with it. Used by its worker's thread only.
 struct Backend {
-  Backend(Side on, std::unique_ptr<Stream> connected, Peer where)
-      : side(on), stream(std::move(connected)), peer(std::move(where)) {}
+    Backend(Side on, std::unique_ptr<Stream> connected, Peer where)
+        : side(on), stream(std::move(connected)), peer(std::move(where)) {}
 
-  Side side;
-  std::unique_ptr<Stream> stream;
-  Peer peer;
-  std::int32_t pid = 0;
-  std::string key;
-  Parameters parameters;  ///< reported settings as they are now
-  std::string notices;    ///< whole messages that came during the login
-  protocol::FrameScanner scanner{protocol::Stream::backend};
-  std::string stash;                    ///< the beginning of a message that is not complete yet
-  Exchange* exchange = nullptr;         ///< not null: replies go there instead of to the client
-  std::uint64_t replayed_state = 0;     ///< version of the session's state that was replayed here; 0: none
-  std::uint64_t replayed_statements = 0;  ///< the statement book's epoch that was replayed here
-  std::vector<std::string> channels;    ///< LISTENed here by replay
-  std::string kept_notifications;       ///< whole messages that came between the gate's opening and the move
+    Side side;
+    std::unique_ptr<Stream> stream;
+    Peer peer;
+    std::int32_t pid = 0;
+    std::string key;
+    Parameters parameters;  ///< reported settings as they are now
+    std::string notices;    ///< whole messages that came during the login
+    protocol::FrameScanner scanner{protocol::Stream::backend};
+    std::string stash;                      ///< the beginning of a message that is not complete yet
+    Exchange* exchange = nullptr;           ///< not null: replies go there instead of to the client
+    std::uint64_t replayed_state = 0;       ///< version of the session's state that was replayed here; 0: none
+    std::uint64_t replayed_statements = 0;  ///< the statement book's epoch that was replayed here
+    std::vector<std::string> channels;      ///< LISTENed here by replay
+    std::string kept_notifications;         ///< whole messages that came between the gate's opening and the move
 };
 
 /// Replaces a value, or adds it.
 void set_parameter(Parameters& parameters, std::string_view name, std::string_view value);
 
 struct LoginFailure {
-  std::string refusal;  ///< the server's own ErrorResponse, or empty
-  std::string reason;   ///< for the log, and for the client where the server said nothing
+    std::string refusal;  ///< the server's own ErrorResponse, or empty
+    std::string reason;   ///< for the log, and for the client where the server said nothing
 };
 using BackendResult = std::variant<std::shared_ptr<Backend>, LoginFailure>;
 

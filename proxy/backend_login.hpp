@@ -21,43 +21,44 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 /// What the server told during the login.
 struct LoggedIn {
-  std::int32_t pid = 0;
-  std::string key;        ///< empty: this server cannot be asked to cancel
-  Parameters parameters;  ///< reported settings, in the server's order
-  std::string notices;    ///< whole NoticeResponse messages, for the client
+    std::int32_t pid = 0;
+    std::string key;        ///< empty: this server cannot be asked to cancel
+    Parameters parameters;  ///< reported settings, in the server's order
+    std::string notices;    ///< whole NoticeResponse messages, for the client
 };
 
 class BackendLogin {
- public:
-  struct Step {
-    enum class Kind { wait, done, failed };
-    Kind kind = Kind::wait;
-    std::string send;     ///< to the server now
-    std::string refusal;  ///< failed by the server: its ErrorResponse, whole, to be passed on as it is
-    std::string reason;   ///< failed otherwise: a sentence
-  };
+  public:
+    struct Step {
+        enum class Kind { wait, done, failed };
+        Kind kind = Kind::wait;
+        std::string send;     ///< to the server now
+        std::string refusal;  ///< failed by the server: its ErrorResponse, whole, to be passed on as it is
+        std::string reason;   ///< failed otherwise: a sentence
+    };
 
-  /// `credentials` must outlive the login. `binding`: tls-server-end-point of the server's certificate, empty without TLS.
-  BackendLogin(const Credentials& credentials, std::string nonce, bool tls, std::string binding)
-      : credentials_(credentials), nonce_(std::move(nonce)), tls_(tls), binding_(std::move(binding)) {}
+    /// `credentials` must outlive the login. `binding`: tls-server-end-point of the server's certificate, empty without
+    /// TLS.
+    BackendLogin(const Credentials& credentials, std::string nonce, bool tls, std::string binding)
+        : credentials_(credentials), nonce_(std::move(nonce)), tls_(tls), binding_(std::move(binding)) {}
 
-  Step on_message(protocol::BackendType type, std::string_view body);
-  LoggedIn take_result() { return std::move(result_); }
+    Step on_message(protocol::BackendType type, std::string_view body);
+    LoggedIn take_result() { return std::move(result_); }
 
- private:
-  Step on_authentication(std::string_view body);
-  Step begin_scram(const std::vector<std::string_view>& mechanisms);
-  static Step fail(std::string reason);
-  static Step send_password(std::string_view password);
+  private:
+    Step on_authentication(std::string_view body);
+    Step begin_scram(const std::vector<std::string_view>& mechanisms);
+    static Step fail(std::string reason);
+    static Step send_password(std::string_view password);
 
-  const Credentials& credentials_;
-  std::string nonce_;
-  bool tls_;
-  std::string binding_;
-  std::optional<protocol::ScramClient> scram_;
-  bool server_proved_ = false;
-  bool authenticated_ = false;
-  LoggedIn result_;
+    const Credentials& credentials_;
+    std::string nonce_;
+    bool tls_;
+    std::string binding_;
+    std::optional<protocol::ScramClient> scram_;
+    bool server_proved_ = false;
+    bool authenticated_ = false;
+    LoggedIn result_;
 };
 
 }  // namespace turnout::proxy

@@ -16,19 +16,19 @@ class Session;
 
 /// Thread-safe.
 class CancelRegistry {
- public:
-  void add(std::int32_t pid, std::string secret, std::weak_ptr<Session> session);
-  void remove(std::int32_t pid, std::string_view secret);
-  /// The session with exactly this key, or null. Secrets are compared in constant time.
-  std::shared_ptr<Session> find(std::int32_t pid, std::string_view secret) const;
+  public:
+    void add(std::int32_t pid, std::string secret, std::weak_ptr<Session> session);
+    void remove(std::int32_t pid, std::string_view secret);
+    /// The session with exactly this key, or null. Secrets are compared in constant time.
+    std::shared_ptr<Session> find(std::int32_t pid, std::string_view secret) const;
 
- private:
-  struct Entry {
-    std::string secret;
-    std::weak_ptr<Session> session;
-  };
-  mutable std::mutex mutex_;
-  std::unordered_multimap<std::int32_t, Entry> entries_;
+  private:
+    struct Entry {
+        std::string secret;
+        std::weak_ptr<Session> session;
+    };
+    mutable std::mutex mutex_;
+    std::unordered_multimap<std::int32_t, Entry> entries_;
 };
 
 }  // namespace turnout::proxy

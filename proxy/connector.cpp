@@ -21,130 +21,130 @@ namespace asio = boost::asio;
 using control::SslMode;
 
 void tune(int socket) {
-  const int on = 1, idle = 60, interval = 10, count = 6;
-  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    const int on = 1, idle = 60, interval = 10, count = 6;
+    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
 Peer unix_peer(const control::Endpoint& endpoint) {
-  Peer peer;
-  auto* address = reinterpret_cast<sockaddr_un*>(&peer.address);
-  const std::string path = fmt::format("{}/.s.PGSQL.{}", endpoint.host, endpoint.port);
-  if (path.size() >= sizeof address->sun_path) return peer;  // size 0: connecting fails with EINVAL, which names it
-  address->sun_family = AF_UNIX;
-  std::memcpy(address->sun_path, path.c_str(), path.size() + 1);
-  peer.size = sizeof *address;
-  return peer;
+    Peer peer;
+    auto* address = reinterpret_cast<sockaddr_un*>(&peer.address);
+    const std::string path = fmt::format("{}/.s.PGSQL.{}", endpoint.host, endpoint.port);
+    if (path.size() >= sizeof address->sun_path) return peer;  // size 0: connecting fails with EINVAL, which names it
+    address->sun_family = AF_UNIX;
+    std::memcpy(address->sun_path, path.c_str(), path.size() + 1);
+    peer.size = sizeof *address;
+    return peer;
 }
 
 Task<std::vector<Peer>> resolve(asio::io_context& context, control::Endpoint endpoint, std::string& error) {
-  std::vector<Peer> peers;
-  if (!endpoint.host.empty() && endpoint.host.front() == '/' && endpoint.hostaddr.empty()) {
-    peers.push_back(unix_peer(endpoint));
+    std::vector<Peer> peers;
+    if (!endpoint.host.empty() && endpoint.host.front() == '/' && endpoint.hostaddr.empty()) {
+        peers.push_back(unix_peer(endpoint));
+        co_return peers;
+    }
+    asio::ip::tcp::resolver resolver(context);
+    // Named, because GCC 12 destroys temporaries of a co_await expression twice.
+    const std::string port = std::to_string(endpoint.port);
+    std::string name = endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
+    if (name.empty()) name = "localhost";
+    auto [failed, results] = co_await resolver.async_resolve(name, port, as_value);
+    if (failed) error = fmt::format("could not resolve host \"{}\": {}", name, failed.message());
+    for (const auto& result : results) {
+        Peer peer;
+        std::memcpy(&peer.address, result.endpoint().data(), result.endpoint().size());
+        peer.size = static_cast<socklen_t>(result.endpoint().size());
+        peer.host = endpoint.host;
+        peers.push_back(peer);
+    }
     co_return peers;
-  }
-  asio::ip::tcp::resolver resolver(context);
-  // Named, because GCC 12 destroys temporaries of a co_await expression twice.
-  const std::string port = std::to_string(endpoint.port);
-  std::string name = endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
-  if (name.empty()) name = "localhost";
-  auto [failed, results] = co_await resolver.async_resolve(name, port, as_value);
-  if (failed) error = fmt::format("could not resolve host \"{}\": {}", name, failed.message());
-  for (const auto& result : results) {
-    Peer peer;
-    std::memcpy(&peer.address, result.endpoint().data(), result.endpoint().size());
-    peer.size = static_cast<socklen_t>(result.endpoint().size());
-    peer.host = endpoint.host;
-    peers.push_back(peer);
-  }
-  co_return peers;
 }
 
 /// An open, connected stream, or null and why.
 Task<std::unique_ptr<Stream>> dial(asio::io_context& context, const Peer& peer, control::Milliseconds timeout,
                                    std::string& error) {
-  const int family = peer.address.ss_family;
-  const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    error = std::strerror(errno);
-    co_return nullptr;
-  }
-  if (family != AF_UNIX) tune(fd);
-  auto stream = std::make_unique<Stream>(context, fd, family);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&peer.address), peer.size) != 0) {
-    if (errno != EINPROGRESS && errno != EAGAIN) {
-      error = std::strerror(errno);
-      co_return nullptr;
+    const int family = peer.address.ss_family;
+    const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        error = std::strerror(errno);
+        co_return nullptr;
     }
-    const Deadline deadline(context, timeout, *stream);
-    const bool ready = co_await stream->wait(Stream::Status::want_write);
-    int failed = 0;
-    socklen_t size = sizeof failed;
-    if (!ready || ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed != 0) {
-      error = ready ? std::strerror(failed) : "timed out";
-      co_return nullptr;
+    if (family != AF_UNIX) tune(fd);
+    auto stream = std::make_unique<Stream>(context, fd, family);
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&peer.address), peer.size) != 0) {
+        if (errno != EINPROGRESS && errno != EAGAIN) {
+            error = std::strerror(errno);
+            co_return nullptr;
+        }
+        const Deadline deadline(context, timeout, *stream);
+        const bool ready = co_await stream->wait(Stream::Status::want_write);
+        int failed = 0;
+        socklen_t size = sizeof failed;
+        if (!ready || ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed != 0) {
+            error = ready ? std::strerror(failed) : "timed out";
+            co_return nullptr;
+        }
     }
-  }
-  co_return stream;
+    co_return stream;
 }
 
 /// Asks for TLS where it is wanted. An empty string: the stream is as it should be.
 Task<std::string> secure(Stream& stream, std::string host, SslMode mode, TlsContext tls, bool want) {
-  if (!want || !tls) co_return std::string();
-  std::string request;
-  protocol::append(request, protocol::SSLRequest{});
-  char answer = 0;
-  bool sent = co_await stream.write_all(request);
-  // Exactly one byte is read: whatever a man in the middle put behind it ends in the handshake, never in the session.
-  if (sent) sent = co_await stream.read_exactly(&answer, 1);
-  if (!sent) co_return "the server closed the connection when asked for TLS";
-  if (answer == 'S') co_return co_await stream.connect_tls(tls.get(), std::move(host), mode == SslMode::verify_full);
-  if (answer != 'N') co_return "the server's answer to SSLRequest is neither S nor N";
-  if (mode == SslMode::prefer || mode == SslMode::allow) co_return std::string();
-  co_return "the server does not support TLS, but the side's sslmode requires it";
+    if (!want || !tls) co_return std::string();
+    std::string request;
+    protocol::append(request, protocol::SSLRequest{});
+    char answer = 0;
+    bool sent = co_await stream.write_all(request);
+    // Exactly one byte is read: whatever a man in the middle put behind it ends in the handshake, never in the session.
+    if (sent) sent = co_await stream.read_exactly(&answer, 1);
+    if (!sent) co_return "the server closed the connection when asked for TLS";
+    if (answer == 'S') co_return co_await stream.connect_tls(tls.get(), std::move(host), mode == SslMode::verify_full);
+    if (answer != 'N') co_return "the server's answer to SSLRequest is neither S nor N";
+    if (mode == SslMode::prefer || mode == SslMode::allow) co_return std::string();
+    co_return "the server does not support TLS, but the side's sslmode requires it";
 }
 
 }  // namespace
 
 Task<ConnectResult> connect_to_peer(asio::io_context& context, Peer peer, const control::ServerAddress& address,
                                     TlsContext tls, bool encrypted) {
-  std::string error;
-  Connected connected;
-  connected.peer = peer;
-  connected.stream = co_await dial(context, peer, address.connect_timeout, error);
-  if (!connected.stream) co_return ConnectFailure{error};
-  const Deadline deadline(context, address.connect_timeout, *connected.stream);
-  error = co_await secure(*connected.stream, peer.host, address.ssl_mode, tls, encrypted);
-  if (!error.empty()) co_return ConnectFailure{error};
-  co_return connected;
+    std::string error;
+    Connected connected;
+    connected.peer = peer;
+    connected.stream = co_await dial(context, peer, address.connect_timeout, error);
+    if (!connected.stream) co_return ConnectFailure{error};
+    const Deadline deadline(context, address.connect_timeout, *connected.stream);
+    error = co_await secure(*connected.stream, peer.host, address.ssl_mode, tls, encrypted);
+    if (!error.empty()) co_return ConnectFailure{error};
+    co_return connected;
 }
 
 Task<ConnectResult> connect_to(asio::io_context& context, const control::ServerAddress& address, TlsContext tls,
                                TlsTry which) {
-  const bool want_tls = tls && (which == TlsTry::first) != (address.ssl_mode == SslMode::allow);
-  std::string reasons;
-  for (const control::Endpoint& endpoint : address.endpoints) {
-    std::string error;
-    const std::vector<Peer> peers = co_await resolve(context, endpoint, error);
-    for (const Peer& peer : peers) {
-      Connected connected;
-      connected.peer = peer;
-      connected.stream = co_await dial(context, peer, address.connect_timeout, error);
-      if (connected.stream) {
-        const Deadline deadline(context, address.connect_timeout, *connected.stream);
-        const bool tcp = peer.address.ss_family != AF_UNIX;
-        error = co_await secure(*connected.stream, peer.host, address.ssl_mode, tls, want_tls && tcp);
-        if (error.empty()) co_return connected;
-      }
+    const bool want_tls = tls && (which == TlsTry::first) != (address.ssl_mode == SslMode::allow);
+    std::string reasons;
+    for (const control::Endpoint& endpoint : address.endpoints) {
+        std::string error;
+        const std::vector<Peer> peers = co_await resolve(context, endpoint, error);
+        for (const Peer& peer : peers) {
+            Connected connected;
+            connected.peer = peer;
+            connected.stream = co_await dial(context, peer, address.connect_timeout, error);
+            if (connected.stream) {
+                const Deadline deadline(context, address.connect_timeout, *connected.stream);
+                const bool tcp = peer.address.ss_family != AF_UNIX;
+                error = co_await secure(*connected.stream, peer.host, address.ssl_mode, tls, want_tls && tcp);
+                if (error.empty()) co_return connected;
+            }
+        }
+        reasons += fmt::format("{}{}:{}: {}", reasons.empty() ? "" : "; ",
+                               endpoint.host.empty() ? endpoint.hostaddr : endpoint.host, endpoint.port,
+                               error.empty() ? "no address" : error);
     }
-    reasons += fmt::format("{}{}:{}: {}", reasons.empty() ? "" : "; ",
-                           endpoint.host.empty() ? endpoint.hostaddr : endpoint.host, endpoint.port,
-                           error.empty() ? "no address" : error);
-  }
-  co_return ConnectFailure{reasons};
+    co_return ConnectFailure{reasons};
 }
 
 }  // namespace turnout::proxy

@@ -16,18 +16,18 @@ namespace turnout::proxy {
 
 /// Where a connection really went, so that a cancel request can go to the same place.
 struct Peer {
-  sockaddr_storage address{};
-  socklen_t size = 0;
-  std::string host;  ///< as configured, for TLS names
+    sockaddr_storage address{};
+    socklen_t size = 0;
+    std::string host;  ///< as configured, for TLS names
 };
 
 struct Connected {
-  std::unique_ptr<Stream> stream;
-  Peer peer;
+    std::unique_ptr<Stream> stream;
+    Peer peer;
 };
 /// Why no connection could be had: a sentence that names the addresses tried.
 struct ConnectFailure {
-  std::string reason;
+    std::string reason;
 };
 using ConnectResult = std::variant<Connected, ConnectFailure>;
 
@@ -35,8 +35,8 @@ using ConnectResult = std::variant<Connected, ConnectFailure>;
 enum class TlsTry { first, second };
 
 /// Tries the addresses of a side in order until one accepts.
-Task<ConnectResult> connect_to(boost::asio::io_context& context, const control::ServerAddress& address,
-                               TlsContext tls, TlsTry which);
+Task<ConnectResult> connect_to(boost::asio::io_context& context, const control::ServerAddress& address, TlsContext tls,
+                               TlsTry which);
 /// Connects to the place of an earlier connection, with TLS if that one had it.
 Task<ConnectResult> connect_to_peer(boost::asio::io_context& context, Peer peer, const control::ServerAddress& address,
                                     TlsContext tls, bool encrypted);

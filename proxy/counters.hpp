@@ -11,57 +11,59 @@ namespace turnout::proxy {
 
 /// A counter with one writer.
 class Count {
- public:
-  void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  void subtract(std::uint64_t n = 1) {
-    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
-  }
-  std::uint64_t load(std::memory_order order = std::memory_order_relaxed) const { return value_.load(order); }
+  public:
+    void add(std::uint64_t n = 1) {
+        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
+    void subtract(std::uint64_t n = 1) {
+        value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+    }
+    std::uint64_t load(std::memory_order order = std::memory_order_relaxed) const { return value_.load(order); }
 
- private:
-  std::atomic<std::uint64_t> value_{0};
+  private:
+    std::atomic<std::uint64_t> value_{0};
 };
 
 /// What a session is doing, in the order of DataPlaneCounters::sessions.
 enum class Phase : std::uint8_t { login, idle, active, in_transaction, held };
 
 struct WorkerCounters {
-  Count clients;                 ///< gauge
-  std::array<Count, 5> phases;   ///< gauges, by Phase
-  Count logins, logins_failed, queries, transactions, client_bytes, server_bytes, cancels, moves, moves_failed, ended;
-  std::array<std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1>, 2> query_buckets;
-  std::array<Count, 2> query_microseconds;
+    Count clients;                ///< gauge
+    std::array<Count, 5> phases;  ///< gauges, by Phase
+    Count logins, logins_failed, queries, transactions, client_bytes, server_bytes, cancels, moves, moves_failed, ended;
+    std::array<std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1>, 2> query_buckets;
+    std::array<Count, 2> query_microseconds;
 
-  void query_took(Side side, control::Microseconds time) {
-    const double seconds = static_cast<double>(time.count()) * 1e-6;
-    std::size_t bucket = 0;
-    while (bucket < control::DataPlaneCounters::kQuerySecondsBounds.size() &&
-           seconds > control::DataPlaneCounters::kQuerySecondsBounds[bucket]) {
-      ++bucket;
+    void query_took(Side side, control::Microseconds time) {
+        const double seconds = static_cast<double>(time.count()) * 1e-6;
+        std::size_t bucket = 0;
+        while (bucket < control::DataPlaneCounters::kQuerySecondsBounds.size() &&
+               seconds > control::DataPlaneCounters::kQuerySecondsBounds[bucket]) {
+            ++bucket;
+        }
+        query_buckets[index(side)][bucket].add();
+        query_microseconds[index(side)].add(static_cast<std::uint64_t>(time.count()));
     }
-    query_buckets[index(side)][bucket].add();
-    query_microseconds[index(side)].add(static_cast<std::uint64_t>(time.count()));
-  }
 
-  void add_to(control::DataPlaneCounters& sum) const {
-    sum.logins += logins.load();
-    sum.logins_failed += logins_failed.load();
-    sum.queries += queries.load();
-    sum.transactions += transactions.load();
-    sum.client_bytes += client_bytes.load();
-    sum.server_bytes += server_bytes.load();
-    sum.cancels += cancels.load();
-    sum.moves += moves.load();
-    sum.moves_failed += moves_failed.load();
-    sum.sessions_ended += ended.load();
-    for (std::size_t phase = 0; phase < phases.size(); ++phase) sum.sessions[phase] += phases[phase].load();
-    for (std::size_t side = 0; side < 2; ++side) {
-      for (std::size_t bucket = 0; bucket < query_buckets[side].size(); ++bucket) {
-        sum.query_buckets[side][bucket] += query_buckets[side][bucket].load();
-      }
-      sum.query_microseconds[side] += query_microseconds[side].load();
+    void add_to(control::DataPlaneCounters& sum) const {
+        sum.logins += logins.load();
+        sum.logins_failed += logins_failed.load();
+        sum.queries += queries.load();
+        sum.transactions += transactions.load();
+        sum.client_bytes += client_bytes.load();
+        sum.server_bytes += server_bytes.load();
+        sum.cancels += cancels.load();
+        sum.moves += moves.load();
+        sum.moves_failed += moves_failed.load();
+        sum.sessions_ended += ended.load();
+        for (std::size_t phase = 0; phase < phases.size(); ++phase) sum.sessions[phase] += phases[phase].load();
+        for (std::size_t side = 0; side < 2; ++side) {
+            for (std::size_t bucket = 0; bucket < query_buckets[side].size(); ++bucket) {
+                sum.query_buckets[side][bucket] += query_buckets[side][bucket].load();
+            }
+            sum.query_microseconds[side] += query_microseconds[side].load();
+        }
     }
-  }
 };
 
 }  // namespace turnout::proxy

@@ -12,21 +12,21 @@ namespace turnout::proxy {
 
 /// Closes a stream when the time is up; the coroutine that waits on it then sees the end.
 class Deadline {
- public:
-  Deadline(boost::asio::io_context& context, std::chrono::milliseconds time, Stream& stream)
-      : timer_(context, time), stream_(std::make_shared<Stream*>(&stream)) {
-    timer_.async_wait([target = stream_](boost::system::error_code error) {
-      if (!error && *target != nullptr) (*target)->close();
-    });
-  }
-  // An expiry that is queued already can no longer be cancelled: it must find nothing.
-  ~Deadline() { *stream_ = nullptr; }
-  Deadline(const Deadline&) = delete;
-  Deadline& operator=(const Deadline&) = delete;
+  public:
+    Deadline(boost::asio::io_context& context, std::chrono::milliseconds time, Stream& stream)
+        : timer_(context, time), stream_(std::make_shared<Stream*>(&stream)) {
+        timer_.async_wait([target = stream_](boost::system::error_code error) {
+            if (!error && *target != nullptr) (*target)->close();
+        });
+    }
+    // An expiry that is queued already can no longer be cancelled: it must find nothing.
+    ~Deadline() { *stream_ = nullptr; }
+    Deadline(const Deadline&) = delete;
+    Deadline& operator=(const Deadline&) = delete;
 
- private:
-  boost::asio::steady_timer timer_;
-  std::shared_ptr<Stream*> stream_;
+  private:
+    boost::asio::steady_timer timer_;
+    std::shared_ptr<Stream*> stream_;
 };
 
 }  // namespace turnout::proxy

@@ -23,175 +23,180 @@ Session::Session(Worker& worker, int socket, int family, std::uint64_t id)
       may_go_on_(worker.context()),
       replied_(worker.context()),
       task_ended_(worker.context()) {
-  worker_.counters().phases[static_cast<std::size_t>(phase_)].add();
+    worker_.counters().phases[static_cast<std::size_t>(phase_)].add();
 }
 
 Session::~Session() { worker_.counters().phases[static_cast<std::size_t>(phase_)].subtract(); }
 
 void Session::start() {
-  boost::asio::co_spawn(
-      worker_.context(), [self = shared_from_this()] { return self->run(); },
-      [self = shared_from_this()](std::exception_ptr failure) {
-        if (!failure) return;
-        // Nothing in a session throws but allocation and a broken invariant: the session goes, the others stay.
-        try {
-          std::rethrow_exception(failure);
-        } catch (const std::exception& error) {
-          spdlog::error("session {} of user \"{}\" ended by an internal error: {}", self->id_, self->user_, error.what());
-        }
-        self->close();
-        self->finish();
-      });
+    boost::asio::co_spawn(
+        worker_.context(), [self = shared_from_this()] { return self->run(); },
+        [self = shared_from_this()](std::exception_ptr failure) {
+            if (!failure) return;
+            // Nothing in a session throws but allocation and a broken invariant: the session goes, the others stay.
+            try {
+                std::rethrow_exception(failure);
+            } catch (const std::exception& error) {
+                spdlog::error("session {} of user \"{}\" ended by an internal error: {}", self->id_, self->user_,
+                              error.what());
+            }
+            self->close();
+            self->finish();
+        });
 }
 
 Task<void> Session::run() {
-  // Only the time before the first ReadyForQuery is bounded.
-  login_timer_.expires_after(runtime_->settings.login_timeout);
-  login_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
-    auto self = weak.lock();
-    if (!error && self && !self->logged_in()) self->close();
-  });
-  const bool in = co_await log_in();
-  login_timer_.cancel();
-  if (in) {
-    worker_.counters().logins.add();
-    co_await pump_client();
-    co_await outlive_client();
-  }
-  close();
-  finish();
+    // Only the time before the first ReadyForQuery is bounded.
+    login_timer_.expires_after(runtime_->settings.login_timeout);
+    login_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+        auto self = weak.lock();
+        if (!error && self && !self->logged_in()) self->close();
+    });
+    const bool in = co_await log_in();
+    login_timer_.cancel();
+    if (in) {
+        worker_.counters().logins.add();
+        co_await pump_client();
+        co_await outlive_client();
+    }
+    close();
+    finish();
 }
 
 /// The client has gone in the middle of something. The server may still be at work and may still commit: as long as it
 /// does, this session is busy, so that no barrier is read over it. Terminate makes the server end when it is done.
 Task<void> Session::outlive_client() {
-  client_.close();
-  if (!busy_ || !current_ || !current_->stream->open()) co_return;
-  ended_by_client_ = true;
-  auto backend = current_;
-  std::string last = std::exchange(to_server_, {});
-  if (!from_client_.mid_message()) protocol::append_terminate(last);
-  const bool sent = co_await backend->stream->write_all(last);
-  // A message that was cut off can only be ended by closing the direction.
-  if (!sent || from_client_.mid_message()) ::shutdown(backend->stream->socket(), SHUT_WR);
-  while (backend->stream->open()) {
-    waiting_for_reply_ = true;
-    co_await replied_.wait();
-  }
+    client_.close();
+    if (!busy_ || !current_ || !current_->stream->open()) co_return;
+    ended_by_client_ = true;
+    auto backend = current_;
+    std::string last = std::exchange(to_server_, {});
+    if (!from_client_.mid_message()) protocol::append_terminate(last);
+    const bool sent = co_await backend->stream->write_all(last);
+    // A message that was cut off can only be ended by closing the direction.
+    if (!sent || from_client_.mid_message()) ::shutdown(backend->stream->socket(), SHUT_WR);
+    while (backend->stream->open()) {
+        waiting_for_reply_ = true;
+        co_await replied_.wait();
+    }
 }
 
 void Session::close() {
-  if (closing_) return;
-  closing_ = true;
-  login_timer_.cancel();
-  client_.close();
-  for (auto& backend : {current_, armed_, former_}) {
-    if (!backend || !backend->stream->open()) continue;
-    if (!busy_ || backend != current_) {
-      std::string bye;
-      protocol::append_terminate(bye);
-      backend->stream->write(bye.data(), bye.size());
+    if (closing_) return;
+    closing_ = true;
+    login_timer_.cancel();
+    client_.close();
+    for (auto& backend : {current_, armed_, former_}) {
+        if (!backend || !backend->stream->open()) continue;
+        if (!busy_ || backend != current_) {
+            std::string bye;
+            protocol::append_terminate(bye);
+            backend->stream->write(bye.data(), bye.size());
+        }
+        backend->stream->close();
+        if (backend->exchange != nullptr) {
+            backend->exchange->lost = true;
+            backend->exchange->finished.notify();
+        }
     }
-    backend->stream->close();
-    if (backend->exchange != nullptr) {
-      backend->exchange->lost = true;
-      backend->exchange->finished.notify();
-    }
-  }
-  replied_.notify();
-  task_ended();
+    replied_.notify();
+    task_ended();
 }
 
 /// The last thing run() does: from here on nobody finds the session.
 void Session::finish() {
-  if (finished_) return;
-  finished_ = true;
-  if (!handed_out_secret_.empty()) worker_.shared().cancels.remove(handed_out_pid_, handed_out_secret_);
-  set_busy(false);
-  worker_.forget(id_);
+    if (finished_) return;
+    finished_ = true;
+    if (!handed_out_secret_.empty()) worker_.shared().cancels.remove(handed_out_pid_, handed_out_secret_);
+    set_busy(false);
+    worker_.forget(id_);
 }
 
 void Session::end(std::string_view sqlstate, std::string_view message, std::string_view hint) {
-  const bool torn = !to_client_.empty() ||
-                    (current_ && (current_->scanner.mid_message() || (busy_ && !current_->stash.empty())));
-  if (!torn && client_.open()) {
-    const std::string error = protocol::make_error(protocol::Severity::fatal, sqlstate, message, {}, hint);
-    client_.write(error.data(), error.size());
-  }
-  close();
+    const bool torn =
+        !to_client_.empty() || (current_ && (current_->scanner.mid_message() || (busy_ && !current_->stash.empty())));
+    if (!torn && client_.open()) {
+        const std::string error = protocol::make_error(protocol::Severity::fatal, sqlstate, message, {}, hint);
+        client_.write(error.data(), error.size());
+    }
+    close();
 }
 
 void Session::set_busy(bool busy) {
-  if (busy == busy_) return;
-  busy_ = busy;
-  if (busy) {
-    worker_.became_busy();
-  } else {
-    worker_.became_safe();
-  }
+    if (busy == busy_) return;
+    busy_ = busy;
+    if (busy) {
+        worker_.became_busy();
+    } else {
+        worker_.became_safe();
+    }
 }
 
 void Session::set_phase(Phase phase) {
-  if (phase == phase_) return;
-  worker_.counters().phases[static_cast<std::size_t>(phase_)].subtract();
-  worker_.counters().phases[static_cast<std::size_t>(phase)].add();
-  phase_ = phase;
+    if (phase == phase_) return;
+    worker_.counters().phases[static_cast<std::size_t>(phase_)].subtract();
+    worker_.counters().phases[static_cast<std::size_t>(phase)].add();
+    phase_ = phase;
 }
 
 std::string Session::pin_reason() const {
-  using protocol::Change;
-  if (replication_) return "is a replication connection: it is ended by a switch";
-  if (opaque_) return "has used currval, lastval, setseed, LOAD or dblink, which no server can be asked about: reconnect";
-  if (!state_.pinned.empty()) return state_.pinned;
-  if (ledger_.statements().has_unkeepable()) return "has a prepared statement that is too large to be kept: DEALLOCATE it";
-  constexpr Change suspicious = Change::prepare_among_others | Change::advisory_lock | Change::temporary_object |
-                                Change::holdable_cursor | Change::code | Change::unseen;
-  if (has(unread_, suspicious)) {
-    return "may have made temporary objects, holdable cursors or advisory locks since it was last asked";
-  }
-  return {};
+    using protocol::Change;
+    if (replication_) return "is a replication connection: it is ended by a switch";
+    if (opaque_)
+        return "has used currval, lastval, setseed, LOAD or dblink, which no server can be asked about: reconnect";
+    if (!state_.pinned.empty()) return state_.pinned;
+    if (ledger_.statements().has_unkeepable())
+        return "has a prepared statement that is too large to be kept: DEALLOCATE it";
+    constexpr Change suspicious = Change::prepare_among_others | Change::advisory_lock | Change::temporary_object |
+                                  Change::holdable_cursor | Change::code | Change::unseen;
+    if (has(unread_, suspicious)) {
+        return "may have made temporary objects, holdable cursors or advisory locks since it was last asked";
+    }
+    return {};
 }
 
 control::SessionView Session::view() const {
-  control::SessionView view;
-  view.id = id_;
-  view.user = user_;
-  view.database = database_;
-  for (const auto& [name, value] : told_) {
-    if (name == "application_name") view.application = value;
-  }
-  view.address = address_;
-  const auto now = control::Clock::now();
-  switch (phase_) {
-    case Phase::login: view.state = "login"; break;
-    case Phase::idle: view.state = "idle"; break;
-    case Phase::active: view.state = "active"; break;
-    case Phase::in_transaction:
-      view.state = ledger_.replies().status() == protocol::TransactionStatus::failed ? "failed transaction"
-                                                                                     : "idle in transaction";
-      break;
-    case Phase::held: view.state = "held"; break;
-  }
-  if (task_ && !busy_) view.state = "moving";
-  view.movable = busy_ ? control::Movable::boundary : control::Movable::now;
-  if (busy_) view.reason = ended_by_client_ ? "its client has gone; the server still works" : "moves when its transaction ends";
-  if (!arm_failure_.empty()) view.reason = arm_failure_;
-  if (std::string why = pin_reason(); !why.empty()) {
-    view.movable = control::Movable::pinned;
-    view.reason = why;
-  }
-  view.side = current_ ? current_->side : worker_.shared().gate.view().side;
-  view.tls = client_.tls();
-  view.armed = armed();
-  view.client_pid = handed_out_pid_;
-  view.server_pid = current_ ? current_->pid : 0;
-  view.connected = std::chrono::duration_cast<control::Microseconds>(now - connected_);
-  if (busy_ && transaction_ != control::Clock::time_point{}) {
-    view.transaction = std::chrono::duration_cast<control::Microseconds>(now - transaction_);
-  }
-  view.prepared_statements = ledger_.statements().live().size();
-  view.queries = queries_;
-  return view;
+    control::SessionView view;
+    view.id = id_;
+    view.user = user_;
+    view.database = database_;
+    for (const auto& [name, value] : told_) {
+        if (name == "application_name") view.application = value;
+    }
+    view.address = address_;
+    const auto now = control::Clock::now();
+    switch (phase_) {
+        case Phase::login: view.state = "login"; break;
+        case Phase::idle: view.state = "idle"; break;
+        case Phase::active: view.state = "active"; break;
+        case Phase::in_transaction:
+            view.state = ledger_.replies().status() == protocol::TransactionStatus::failed ? "failed transaction"
+                                                                                           : "idle in transaction";
+            break;
+        case Phase::held: view.state = "held"; break;
+    }
+    if (task_ && !busy_) view.state = "moving";
+    view.movable = busy_ ? control::Movable::boundary : control::Movable::now;
+    if (busy_)
+        view.reason =
+            ended_by_client_ ? "its client has gone; the server still works" : "moves when its transaction ends";
+    if (!arm_failure_.empty()) view.reason = arm_failure_;
+    if (std::string why = pin_reason(); !why.empty()) {
+        view.movable = control::Movable::pinned;
+        view.reason = why;
+    }
+    view.side = current_ ? current_->side : worker_.shared().gate.view().side;
+    view.tls = client_.tls();
+    view.armed = armed();
+    view.client_pid = handed_out_pid_;
+    view.server_pid = current_ ? current_->pid : 0;
+    view.connected = std::chrono::duration_cast<control::Microseconds>(now - connected_);
+    if (busy_ && transaction_ != control::Clock::time_point{}) {
+        view.transaction = std::chrono::duration_cast<control::Microseconds>(now - transaction_);
+    }
+    view.prepared_statements = ledger_.statements().live().size();
+    view.queries = queries_;
+    return view;
 }
 
 }  // namespace turnout::proxy

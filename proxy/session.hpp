@@ -40,154 +40,154 @@ namespace turnout::proxy {
 class Worker;
 
 class Session : public std::enable_shared_from_this<Session> {
- public:
-  Session(Worker& worker, int socket, int family, std::uint64_t id);
-  ~Session();
+  public:
+    Session(Worker& worker, int socket, int family, std::uint64_t id);
+    ~Session();
 
-  void start();
-  /// Ends at once, without a word. A backend with something under way is waited for first: what it still commits must not
-  /// happen behind a barrier.
-  void close();
-  /// FATAL to the client, if that can be written now without tearing a message, and close.
-  void end(std::string_view sqlstate, std::string_view message, std::string_view hint);
-  /// The gate has changed, or a task has ended: look again whether held messages may go on.
-  void wake() { may_go_on_.notify(); }
-  /// arm() or a move is over.
-  void task_ended() {
-    task_ended_.notify();
-    wake();
-  }
-  /// A CancelRequest with this session's key has come. Ends when the server has taken notice.
-  Task<void> cancel();
+    void start();
+    /// Ends at once, without a word. A backend with something under way is waited for first: what it still commits must
+    /// not happen behind a barrier.
+    void close();
+    /// FATAL to the client, if that can be written now without tearing a message, and close.
+    void end(std::string_view sqlstate, std::string_view message, std::string_view hint);
+    /// The gate has changed, or a task has ended: look again whether held messages may go on.
+    void wake() { may_go_on_.notify(); }
+    /// arm() or a move is over.
+    void task_ended() {
+        task_ended_.notify();
+        wake();
+    }
+    /// A CancelRequest with this session's key has come. Ends when the server has taken notice.
+    Task<void> cancel();
 
-  bool logged_in() const { return current_ != nullptr && !closing_; }
-  /// Everything forwarded is answered and no transaction is open.
-  bool safe() const { return !busy_; }
-  bool pinned() const { return !pin_reason().empty(); }
-  bool armed() const { return armed_ != nullptr; }
-  control::SessionView view() const;
+    bool logged_in() const { return current_ != nullptr && !closing_; }
+    /// Everything forwarded is answered and no transaction is open.
+    bool safe() const { return !busy_; }
+    bool pinned() const { return !pin_reason().empty(); }
+    bool armed() const { return armed_ != nullptr; }
+    control::SessionView view() const;
 
-  /// Worker's arming and moving; see the .cpp.
-  Task<void> arm(control::ArmRequest request);
-  void disarm();
-  Task<void> move_in_background();
-  /// Closes the backend on the side that was left.
-  void leave_former();
+    /// Worker's arming and moving; see the .cpp.
+    Task<void> arm(control::ArmRequest request);
+    void disarm();
+    Task<void> move_in_background();
+    /// Closes the backend on the side that was left.
+    void leave_former();
 
- private:
-  // session.cpp
-  Task<void> run();
-  Task<void> outlive_client();
-  void finish();
-  void set_busy(bool busy);
-  void set_phase(Phase phase);
-  std::string pin_reason() const;
+  private:
+    // session.cpp
+    Task<void> run();
+    Task<void> outlive_client();
+    void finish();
+    void set_busy(bool busy);
+    void set_phase(Phase phase);
+    std::string pin_reason() const;
 
-  // session_login.cpp
-  Task<bool> log_in();
-  Task<bool> read_startup();
-  Task<bool> begin_tls();
-  Task<bool> authenticate(control::RoleFacts role);
-  Task<bool> read_login_message(std::string& body);
-  Task<void> serve_cancel_request(std::int32_t pid, std::string secret);
-  Task<bool> open_first_backend();
-  Task<control::RoleAnswer> look_up_role(Side side);
-  Parameters startup_for(const control::RoleFacts& role) const;
-  void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {},
-              std::string_view hint = {});
-  std::optional<std::string> why_not_this_role(const control::RoleFacts& role) const;
+    // session_login.cpp
+    Task<bool> log_in();
+    Task<bool> read_startup();
+    Task<bool> begin_tls();
+    Task<bool> authenticate(control::RoleFacts role);
+    Task<bool> read_login_message(std::string& body);
+    Task<void> serve_cancel_request(std::int32_t pid, std::string secret);
+    Task<bool> open_first_backend();
+    Task<control::RoleAnswer> look_up_role(Side side);
+    Parameters startup_for(const control::RoleFacts& role) const;
+    void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {},
+                std::string_view hint = {});
+    std::optional<std::string> why_not_this_role(const control::RoleFacts& role) const;
 
-  // session_from_client.cpp
-  enum class Hold { no, gate, reply };
-  Task<void> pump_client();
-  Task<bool> work_off_inbox();
-  Hold hold_back(char type) const;
-  std::string_view forward(std::string_view bytes);
-  void note_frontend(const protocol::Frame& frame);
-  void note_text(std::string_view text, bool whole, std::string_view statement);
-  void note_bind(const protocol::Frame& frame);
-  void send_to_server(std::string_view bytes);
-  Task<bool> flush_server();
-  Task<bool> wait_for_permission();
-  bool refuse_held_statement();
+    // session_from_client.cpp
+    enum class Hold { no, gate, reply };
+    Task<void> pump_client();
+    Task<bool> work_off_inbox();
+    Hold hold_back(char type) const;
+    std::string_view forward(std::string_view bytes);
+    void note_frontend(const protocol::Frame& frame);
+    void note_text(std::string_view text, bool whole, std::string_view statement);
+    void note_bind(const protocol::Frame& frame);
+    void send_to_server(std::string_view bytes);
+    Task<bool> flush_server();
+    Task<bool> wait_for_permission();
+    bool refuse_held_statement();
 
-  // session_from_server.cpp
-  Task<void> read_backend(std::shared_ptr<Backend> backend);
-  bool relay(Backend& backend, char* data, std::size_t size);
-  bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);
-  void answered(const protocol::Reply& reply, protocol::BackendType type);
-  void collect(Backend& backend, const protocol::Frame& frame);
-  void watch(Backend& backend, const protocol::Frame& frame, std::string_view whole);
-  void backend_lost(const std::shared_ptr<Backend>& backend);
-  void probe_if_unsure();
-  void send_to_client(std::string_view bytes);
-  Task<bool> flush_client();
-  void tell_changed_parameters(const Backend& backend);
+    // session_from_server.cpp
+    Task<void> read_backend(std::shared_ptr<Backend> backend);
+    bool relay(Backend& backend, char* data, std::size_t size);
+    bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);
+    void answered(const protocol::Reply& reply, protocol::BackendType type);
+    void collect(Backend& backend, const protocol::Frame& frame);
+    void watch(Backend& backend, const protocol::Frame& frame, std::string_view whole);
+    void backend_lost(const std::shared_ptr<Backend>& backend);
+    void probe_if_unsure();
+    void send_to_client(std::string_view bytes);
+    Task<bool> flush_client();
+    void tell_changed_parameters(const Backend& backend);
 
-  // session_move.cpp
-  Task<std::string> ask(Backend& backend, std::string_view bytes, Exchange& exchange);
-  bool needs_reading() const;
-  Task<std::string> read_state();
-  Task<std::string> replay(Backend& backend);
-  Task<std::string> open_armed(Side side);
-  Task<std::string> move(Side side);
-  void change_over();
-  Task<bool> move_or_end(Side side);
+    // session_move.cpp
+    Task<std::string> ask(Backend& backend, std::string_view bytes, Exchange& exchange);
+    bool needs_reading() const;
+    Task<std::string> read_state();
+    Task<std::string> replay(Backend& backend);
+    Task<std::string> open_armed(Side side);
+    Task<std::string> move(Side side);
+    void change_over();
+    Task<bool> move_or_end(Side side);
 
-  Worker& worker_;
-  const std::uint64_t id_;
-  Stream client_;
-  const std::string address_;
-  const bool local_;
-  const control::Clock::time_point connected_ = control::Clock::now();
-  std::shared_ptr<const Runtime> runtime_;
-  boost::asio::steady_timer login_timer_;
+    Worker& worker_;
+    const std::uint64_t id_;
+    Stream client_;
+    const std::string address_;
+    const bool local_;
+    const control::Clock::time_point connected_ = control::Clock::now();
+    std::shared_ptr<const Runtime> runtime_;
+    boost::asio::steady_timer login_timer_;
 
-  // Identity, fixed once logged in.
-  std::string user_, database_;
-  Parameters startup_;  ///< the client's own parameters, user and database among them
-  protocol::ProtocolVersion version_;
-  bool replication_ = false;
-  Credentials credentials_;
-  std::int32_t handed_out_pid_ = 0;
-  std::string handed_out_secret_;
+    // Identity, fixed once logged in.
+    std::string user_, database_;
+    Parameters startup_;  ///< the client's own parameters, user and database among them
+    protocol::ProtocolVersion version_;
+    bool replication_ = false;
+    Credentials credentials_;
+    std::int32_t handed_out_pid_ = 0;
+    std::string handed_out_secret_;
 
-  // Backends.
-  std::shared_ptr<Backend> current_;
-  std::shared_ptr<Backend> armed_;   ///< logged in on the standby, state replayed
-  std::shared_ptr<Backend> former_;  ///< on the side that was left; only its notifications count
-  Parameters told_;                  ///< reported settings as the client knows them
-  bool retell_ = false;              ///< told_ may differ from the present backend's
+    // Backends.
+    std::shared_ptr<Backend> current_;
+    std::shared_ptr<Backend> armed_;   ///< logged in on the standby, state replayed
+    std::shared_ptr<Backend> former_;  ///< on the side that was left; only its notifications count
+    Parameters told_;                  ///< reported settings as the client knows them
+    bool retell_ = false;              ///< told_ may differ from the present backend's
 
-  // The conversation.
-  protocol::SessionLedger ledger_;
-  protocol::FrameScanner from_client_{protocol::Stream::frontend};
-  std::string stash_, inbox_;
-  std::string to_server_, to_client_;  ///< what a full socket did not take
-  Signal may_go_on_;
-  Signal replied_;
-  Signal task_ended_;
-  bool waiting_for_reply_ = false;
-  bool skip_to_sync_ = false;  ///< the proxy answered for a held batch: its rest is dropped
-  bool busy_ = false;
-  bool closing_ = false;
-  bool finished_ = false;
-  bool ended_by_client_ = false;
-  bool task_ = false;    ///< arm() or a move is under way
-  bool asking_ = false;  ///< a question is on the session's own backend: the client's messages wait
-  Phase phase_ = Phase::login;
-  control::Clock::time_point asked_{}, transaction_{};
-  std::uint64_t queries_ = 0;
+    // The conversation.
+    protocol::SessionLedger ledger_;
+    protocol::FrameScanner from_client_{protocol::Stream::frontend};
+    std::string stash_, inbox_;
+    std::string to_server_, to_client_;  ///< what a full socket did not take
+    Signal may_go_on_;
+    Signal replied_;
+    Signal task_ended_;
+    bool waiting_for_reply_ = false;
+    bool skip_to_sync_ = false;  ///< the proxy answered for a held batch: its rest is dropped
+    bool busy_ = false;
+    bool closing_ = false;
+    bool finished_ = false;
+    bool ended_by_client_ = false;
+    bool task_ = false;    ///< arm() or a move is under way
+    bool asking_ = false;  ///< a question is on the session's own backend: the client's messages wait
+    Phase phase_ = Phase::login;
+    control::Clock::time_point asked_{}, transaction_{};
+    std::uint64_t queries_ = 0;
 
-  // What it carries.
-  protocol::Change unread_ = protocol::Change::none;  ///< seen since the last reading
-  bool spoke_ = false;                                ///< since the last reading
-  bool opaque_ = false;                               ///< currval and the like: nobody can ask for it
-  std::set<std::string, std::less<>> setting_names_;
-  std::map<std::string, std::vector<std::uint16_t>, std::less<>> naming_statements_;  ///< set_config($n, …)
-  CarriedState state_;
-  std::uint64_t state_version_ = 0;  ///< of state_; 0: nothing was ever set
-  std::string arm_failure_;
+    // What it carries.
+    protocol::Change unread_ = protocol::Change::none;  ///< seen since the last reading
+    bool spoke_ = false;                                ///< since the last reading
+    bool opaque_ = false;                               ///< currval and the like: nobody can ask for it
+    std::set<std::string, std::less<>> setting_names_;
+    std::map<std::string, std::vector<std::uint16_t>, std::less<>> naming_statements_;  ///< set_config($n, …)
+    CarriedState state_;
+    std::uint64_t state_version_ = 0;  ///< of state_; 0: nothing was ever set
+    std::string arm_failure_;
 };
 
 }  // namespace turnout::proxy

@@ -17,254 +17,255 @@ using protocol::FrameState;
 using protocol::FrontendType;
 
 Task<void> Session::pump_client() {
-  while (!closing_) {
-    if (!client_.pending()) {
-      const bool ready = co_await client_.wait(Stream::Status::want_read);
-      if (!ready) co_return;
+    while (!closing_) {
+        if (!client_.pending()) {
+            const bool ready = co_await client_.wait(Stream::Status::want_read);
+            if (!ready) co_return;
+        }
+        std::vector<char>& buffer = worker_.buffer();
+        const Stream::Io io = client_.read(buffer.data() + stash_.size(), buffer.size() - stash_.size());
+        if (io.status == Stream::Status::want_read) continue;
+        if (io.status == Stream::Status::want_write) {
+            const bool ready = co_await client_.wait(io.status);
+            if (!ready) co_return;
+            continue;
+        }
+        if (io.status != Stream::Status::ok) co_return;
+        worker_.counters().client_bytes.add(io.bytes);
+        std::string_view bytes(buffer.data(), stash_.size() + io.bytes);
+        if (!stash_.empty()) {
+            std::memcpy(buffer.data(), stash_.data(), stash_.size());
+            std::string().swap(stash_);
+        }
+        const std::string_view rest = forward(bytes);
+        if (ended_by_client_ || closing_) co_return;
+        if (rest.empty() && to_server_.empty()) continue;
+        inbox_.assign(rest);
+        const bool go_on = co_await work_off_inbox();
+        if (!go_on) co_return;
     }
-    std::vector<char>& buffer = worker_.buffer();
-    const Stream::Io io = client_.read(buffer.data() + stash_.size(), buffer.size() - stash_.size());
-    if (io.status == Stream::Status::want_read) continue;
-    if (io.status == Stream::Status::want_write) {
-      const bool ready = co_await client_.wait(io.status);
-      if (!ready) co_return;
-      continue;
-    }
-    if (io.status != Stream::Status::ok) co_return;
-    worker_.counters().client_bytes.add(io.bytes);
-    std::string_view bytes(buffer.data(), stash_.size() + io.bytes);
-    if (!stash_.empty()) {
-      std::memcpy(buffer.data(), stash_.data(), stash_.size());
-      std::string().swap(stash_);
-    }
-    const std::string_view rest = forward(bytes);
-    if (ended_by_client_ || closing_) co_return;
-    if (rest.empty() && to_server_.empty()) continue;
-    inbox_.assign(rest);
-    const bool go_on = co_await work_off_inbox();
-    if (!go_on) co_return;
-  }
 }
 
 /// Forwards what had to wait, and what a full socket did not take. False: the session is over.
 Task<bool> Session::work_off_inbox() {
-  while (!closing_) {
-    if (!to_server_.empty()) {
-      const bool ok = co_await flush_server();
-      if (!ok) co_return false;
-      continue;
+    while (!closing_) {
+        if (!to_server_.empty()) {
+            const bool ok = co_await flush_server();
+            if (!ok) co_return false;
+            continue;
+        }
+        if (inbox_.empty()) break;
+        const Hold hold = from_client_.mid_message() ? Hold::no : hold_back(inbox_.front());
+        if (hold == Hold::gate) {
+            const bool may = co_await wait_for_permission();
+            if (!may) co_return false;
+        } else if (hold == Hold::reply) {
+            waiting_for_reply_ = true;
+            co_await replied_.wait();
+            waiting_for_reply_ = false;
+        } else {
+            const std::string_view rest = forward(inbox_);
+            if (ended_by_client_) co_return false;
+            inbox_.erase(0, inbox_.size() - rest.size());
+        }
     }
-    if (inbox_.empty()) break;
-    const Hold hold = from_client_.mid_message() ? Hold::no : hold_back(inbox_.front());
-    if (hold == Hold::gate) {
-      const bool may = co_await wait_for_permission();
-      if (!may) co_return false;
-    } else if (hold == Hold::reply) {
-      waiting_for_reply_ = true;
-      co_await replied_.wait();
-      waiting_for_reply_ = false;
-    } else {
-      const std::string_view rest = forward(inbox_);
-      if (ended_by_client_) co_return false;
-      inbox_.erase(0, inbox_.size() - rest.size());
-    }
-  }
-  std::string().swap(inbox_);
-  co_return !closing_;
+    std::string().swap(inbox_);
+    co_return !closing_;
 }
 
 /// Whether a message of this type, the next one, may not go on now.
 Session::Hold Session::hold_back(char type) const {
-  const auto frontend = static_cast<FrontendType>(type);
-  if (frontend == FrontendType::terminate || skip_to_sync_) return Hold::no;
-  const Gate::View gate = worker_.shared().gate.view();
-  const protocol::ReplyLedger& replies = ledger_.replies();
-  if (!busy_ || asking_) {
-    return gate.lets_pass() && gate.side == current_->side && !asking_ ? Hold::no : Hold::gate;
-  }
-  if (gate.lets_pass()) return Hold::no;
-  // Closed, and not at a safe point: on to the next ReadyForQuery, then decide anew. A living COPY must be fed.
-  const bool copying = replies.copy() == protocol::CopyState::in || replies.copy() == protocol::CopyState::both;
-  return replies.ready_owed() > 0 && !copying ? Hold::reply : Hold::no;
+    const auto frontend = static_cast<FrontendType>(type);
+    if (frontend == FrontendType::terminate || skip_to_sync_) return Hold::no;
+    const Gate::View gate = worker_.shared().gate.view();
+    const protocol::ReplyLedger& replies = ledger_.replies();
+    if (!busy_ || asking_) {
+        return gate.lets_pass() && gate.side == current_->side && !asking_ ? Hold::no : Hold::gate;
+    }
+    if (gate.lets_pass()) return Hold::no;
+    // Closed, and not at a safe point: on to the next ReadyForQuery, then decide anew. A living COPY must be fed.
+    const bool copying = replies.copy() == protocol::CopyState::in || replies.copy() == protocol::CopyState::both;
+    return replies.ready_owed() > 0 && !copying ? Hold::reply : Hold::no;
 }
 
-/// Sends on as many messages as may go now; what is returned may not, or not yet. The tail of an incomplete message goes
-/// into the stash.
+/// Sends on as many messages as may go now; what is returned may not, or not yet. The tail of an incomplete message
+/// goes into the stash.
 std::string_view Session::forward(std::string_view bytes) {
-  std::string_view rest = bytes;
-  const char* unsent = bytes.data();
-  const auto send_up_to = [&](const char* end) {
-    if (end > unsent) send_to_server({unsent, static_cast<std::size_t>(end - unsent)});
-    unsent = end;
-  };
-  while (!rest.empty()) {
-    if (!from_client_.mid_message() && hold_back(rest.front()) != Hold::no) break;
-    const Frame frame = from_client_.next(rest);
-    if (frame.state == FrameState::incomplete) {
-      send_up_to(rest.data());
-      stash_.assign(rest);
-      return {};
+    std::string_view rest = bytes;
+    const char* unsent = bytes.data();
+    const auto send_up_to = [&](const char* end) {
+        if (end > unsent) send_to_server({unsent, static_cast<std::size_t>(end - unsent)});
+        unsent = end;
+    };
+    while (!rest.empty()) {
+        if (!from_client_.mid_message() && hold_back(rest.front()) != Hold::no) break;
+        const Frame frame = from_client_.next(rest);
+        if (frame.state == FrameState::incomplete) {
+            send_up_to(rest.data());
+            stash_.assign(rest);
+            return {};
+        }
+        if (frame.state == FrameState::broken) {
+            spdlog::warn("session {} from {}: {}", id_, address_, frame.error);
+            send_up_to(rest.data());
+            end("08P01", frame.error, {});
+            return {};
+        }
+        const auto type = static_cast<FrontendType>(frame.type);
+        if (type == FrontendType::terminate) {
+            send_up_to(rest.data());
+            ended_by_client_ = true;
+            return {};
+        }
+        if (skip_to_sync_) {
+            // The proxy has answered for this batch itself.
+            send_up_to(rest.data());
+            rest.remove_prefix(frame.size);
+            unsent = rest.data();
+            if (type == FrontendType::sync && frame.finished) {
+                skip_to_sync_ = false;
+                std::string ready;
+                protocol::append(ready, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
+                send_to_client(ready);
+            }
+            continue;
+        }
+        if (frame.starts()) note_frontend(frame);
+        rest.remove_prefix(frame.size);
     }
-    if (frame.state == FrameState::broken) {
-      spdlog::warn("session {} from {}: {}", id_, address_, frame.error);
-      send_up_to(rest.data());
-      end("08P01", frame.error, {});
-      return {};
-    }
-    const auto type = static_cast<FrontendType>(frame.type);
-    if (type == FrontendType::terminate) {
-      send_up_to(rest.data());
-      ended_by_client_ = true;
-      return {};
-    }
-    if (skip_to_sync_) {
-      // The proxy has answered for this batch itself.
-      send_up_to(rest.data());
-      rest.remove_prefix(frame.size);
-      unsent = rest.data();
-      if (type == FrontendType::sync && frame.finished) {
-        skip_to_sync_ = false;
-        std::string ready;
-        protocol::append(ready, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
-        send_to_client(ready);
-      }
-      continue;
-    }
-    if (frame.starts()) note_frontend(frame);
-    rest.remove_prefix(frame.size);
-  }
-  send_up_to(rest.data());
-  return rest;
+    send_up_to(rest.data());
+    return rest;
 }
 
 void Session::note_frontend(const Frame& frame) {
-  const protocol::ReplyLedger& replies = ledger_.replies();
-  const bool was_quiet = replies.ready_owed() == 0;
-  const auto type = static_cast<FrontendType>(frame.type);
-  switch (type) {
-    case FrontendType::query: note_text(frame.body, frame.state == FrameState::whole, {}); break;
-    case FrontendType::parse: {
-      const std::size_t name_end = frame.body.find('\0');
-      if (name_end == std::string_view::npos) break;
-      note_text(frame.body.substr(name_end + 1), frame.state == FrameState::whole, frame.body.substr(0, name_end));
-      break;
+    const protocol::ReplyLedger& replies = ledger_.replies();
+    const bool was_quiet = replies.ready_owed() == 0;
+    const auto type = static_cast<FrontendType>(frame.type);
+    switch (type) {
+        case FrontendType::query: note_text(frame.body, frame.state == FrameState::whole, {}); break;
+        case FrontendType::parse: {
+            const std::size_t name_end = frame.body.find('\0');
+            if (name_end == std::string_view::npos) break;
+            note_text(frame.body.substr(name_end + 1), frame.state == FrameState::whole,
+                      frame.body.substr(0, name_end));
+            break;
+        }
+        case FrontendType::bind:
+            if (!naming_statements_.empty()) note_bind(frame);
+            break;
+        default: break;
     }
-    case FrontendType::bind:
-      if (!naming_statements_.empty()) note_bind(frame);
-      break;
-    default: break;
-  }
-  ledger_.on_frontend(frame);
-  spoke_ = true;
-  if (busy_ || replies.safe()) return;
-  set_busy(true);
-  set_phase(Phase::active);
-  const auto now = control::Clock::now();
-  transaction_ = now;
-  if (was_quiet) asked_ = now;
+    ledger_.on_frontend(frame);
+    spoke_ = true;
+    if (busy_ || replies.safe()) return;
+    set_busy(true);
+    set_phase(Phase::active);
+    const auto now = control::Clock::now();
+    transaction_ = now;
+    if (was_quiet) asked_ = now;
 }
 
 /// Reads SQL for what it may leave behind. The text ends at its first zero byte.
 void Session::note_text(std::string_view text, bool whole, std::string_view statement) {
-  text = text.substr(0, text.find('\0'));
-  protocol::SqlReading reading = protocol::what_it_may_change(text, {whole, true});
-  unread_ |= reading.changes;
-  if (has(reading.changes, Change::opaque)) opaque_ = true;
-  for (std::string& name : reading.setting_names) setting_names_.insert(std::move(name));
-  if (!reading.setting_parameters.empty()) {
-    naming_statements_.insert_or_assign(std::string(statement), std::move(reading.setting_parameters));
-  }
+    text = text.substr(0, text.find('\0'));
+    protocol::SqlReading reading = protocol::what_it_may_change(text, {whole, true});
+    unread_ |= reading.changes;
+    if (has(reading.changes, Change::opaque)) opaque_ = true;
+    for (std::string& name : reading.setting_names) setting_names_.insert(std::move(name));
+    if (!reading.setting_parameters.empty()) {
+        naming_statements_.insert_or_assign(std::string(statement), std::move(reading.setting_parameters));
+    }
 }
 
 /// set_config($1, …): the name comes with the parameters.
 void Session::note_bind(const Frame& frame) {
-  protocol::Bind bind;
-  if (frame.state != FrameState::whole || protocol::parse(frame.body, bind)) {
-    unread_ |= Change::unseen;
-    return;
-  }
-  const auto found = naming_statements_.find(bind.statement);
-  if (found == naming_statements_.end()) return;
-  unread_ |= Change::settings;
-  for (const std::uint16_t number : found->second) {
-    if (number == 0 || number > bind.parameters.size() || !bind.parameters[number - 1U]) continue;
-    setting_names_.emplace(*bind.parameters[number - 1U]);
-  }
+    protocol::Bind bind;
+    if (frame.state != FrameState::whole || protocol::parse(frame.body, bind)) {
+        unread_ |= Change::unseen;
+        return;
+    }
+    const auto found = naming_statements_.find(bind.statement);
+    if (found == naming_statements_.end()) return;
+    unread_ |= Change::settings;
+    for (const std::uint16_t number : found->second) {
+        if (number == 0 || number > bind.parameters.size() || !bind.parameters[number - 1U]) continue;
+        setting_names_.emplace(*bind.parameters[number - 1U]);
+    }
 }
 
 void Session::send_to_server(std::string_view bytes) {
-  if (to_server_.empty()) {
-    const Stream::Io io = current_->stream->write(bytes.data(), bytes.size());
-    if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
-  }
-  to_server_.append(bytes);
+    if (to_server_.empty()) {
+        const Stream::Io io = current_->stream->write(bytes.data(), bytes.size());
+        if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
+    }
+    to_server_.append(bytes);
 }
 
 Task<bool> Session::flush_server() {
-  auto backend = current_;
-  while (!to_server_.empty()) {
-    const Stream::Io io = backend->stream->write(to_server_.data(), to_server_.size());
-    if (io.status == Stream::Status::ok) {
-      to_server_.erase(0, io.bytes);
-      continue;
+    auto backend = current_;
+    while (!to_server_.empty()) {
+        const Stream::Io io = backend->stream->write(to_server_.data(), to_server_.size());
+        if (io.status == Stream::Status::ok) {
+            to_server_.erase(0, io.bytes);
+            continue;
+        }
+        if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) co_return false;
+        const bool ready = co_await backend->stream->wait(io.status);
+        if (!ready) co_return false;
     }
-    if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) co_return false;
-    const bool ready = co_await backend->stream->wait(io.status);
-    if (!ready) co_return false;
-  }
-  std::string().swap(to_server_);
-  co_return true;
+    std::string().swap(to_server_);
+    co_return true;
 }
 
 /// Waits until a transaction may begin, on the side that is active then, moving there if need be. False: the session is
 /// over.
 Task<bool> Session::wait_for_permission() {
-  const auto since = control::Clock::now();
-  const Phase before = phase_;
-  bool stalled = false;
-  while (!closing_) {
-    const Gate::View gate = worker_.shared().gate.view();
-    if (!gate.lets_pass()) {
-      stalled |= gate.state != Gate::State::open;
-      set_phase(before == Phase::login ? before : Phase::held);
-      worker_.hold(shared_from_this());
-      co_await may_go_on_.wait();
-    } else if (task_) {
-      co_await may_go_on_.wait();
-    } else if (current_ && current_->side != gate.side) {
-      stalled = true;
-      const bool moved = co_await move_or_end(gate.side);
-      if (!moved) break;
-    } else {
-      break;
+    const auto since = control::Clock::now();
+    const Phase before = phase_;
+    bool stalled = false;
+    while (!closing_) {
+        const Gate::View gate = worker_.shared().gate.view();
+        if (!gate.lets_pass()) {
+            stalled |= gate.state != Gate::State::open;
+            set_phase(before == Phase::login ? before : Phase::held);
+            worker_.hold(shared_from_this());
+            co_await may_go_on_.wait();
+        } else if (task_) {
+            co_await may_go_on_.wait();
+        } else if (current_ && current_->side != gate.side) {
+            stalled = true;
+            const bool moved = co_await move_or_end(gate.side);
+            if (!moved) break;
+        } else {
+            break;
+        }
     }
-  }
-  if (stalled && !closing_) {
-    ++worker_.tally().held;
-    worker_.tally().stalls.push_back(
-        std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since));
-  }
-  set_phase(before);
-  co_return !closing_;
+    if (stalled && !closing_) {
+        ++worker_.tally().held;
+        worker_.tally().stalls.push_back(
+            std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since));
+    }
+    set_phase(before);
+    co_return !closing_;
 }
 
 /// The client cancels a statement that is held: the proxy answers, the server never hears of it. True: done.
 bool Session::refuse_held_statement() {
-  if (busy_ || inbox_.empty()) return false;
-  const Frame frame = from_client_.next(inbox_);
-  if (frame.state != FrameState::whole) return false;
-  std::string answer = protocol::make_error(protocol::Severity::error, "57014",
-                                            "canceling statement due to user request");
-  const auto type = static_cast<FrontendType>(frame.type);
-  if (type == FrontendType::query || type == FrontendType::function_call || type == FrontendType::sync) {
-    protocol::append(answer, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
-  } else {
-    skip_to_sync_ = true;
-  }
-  inbox_.erase(0, frame.size);
-  send_to_client(answer);
-  wake();
-  return true;
+    if (busy_ || inbox_.empty()) return false;
+    const Frame frame = from_client_.next(inbox_);
+    if (frame.state != FrameState::whole) return false;
+    std::string answer =
+        protocol::make_error(protocol::Severity::error, "57014", "canceling statement due to user request");
+    const auto type = static_cast<FrontendType>(frame.type);
+    if (type == FrontendType::query || type == FrontendType::function_call || type == FrontendType::sync) {
+        protocol::append(answer, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
+    } else {
+        skip_to_sync_ = true;
+    }
+    inbox_.erase(0, frame.size);
+    send_to_client(answer);
+    wake();
+    return true;
 }
 
 }  // namespace turnout::proxy

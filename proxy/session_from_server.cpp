@@ -20,226 +20,226 @@ using protocol::Frame;
 using protocol::FrameState;
 
 Task<void> Session::read_backend(std::shared_ptr<Backend> backend) {
-  Stream& stream = *backend->stream;
-  while (!closing_ && stream.open()) {
-    if (!stream.pending()) {
-      const bool ready = co_await stream.wait(Stream::Status::want_read);
-      if (!ready) break;
+    Stream& stream = *backend->stream;
+    while (!closing_ && stream.open()) {
+        if (!stream.pending()) {
+            const bool ready = co_await stream.wait(Stream::Status::want_read);
+            if (!ready) break;
+        }
+        std::vector<char>& buffer = worker_.buffer();
+        const std::size_t kept = backend->stash.size();
+        const Stream::Io io = stream.read(buffer.data() + kept, buffer.size() - kept);
+        if (io.status == Stream::Status::want_read) continue;
+        if (io.status == Stream::Status::want_write) {
+            const bool ready = co_await stream.wait(io.status);
+            if (!ready) break;
+            continue;
+        }
+        if (io.status != Stream::Status::ok) break;
+        worker_.counters().server_bytes.add(io.bytes);
+        if (kept > 0) {
+            std::memcpy(buffer.data(), backend->stash.data(), kept);
+            std::string().swap(backend->stash);
+        }
+        if (!relay(*backend, buffer.data(), kept + io.bytes)) break;
+        if (!to_client_.empty() && backend == current_) {
+            // Back-pressure: nothing more is read from this server until the client has taken what there is.
+            const bool ok = co_await flush_client();
+            if (!ok) break;
+        }
     }
-    std::vector<char>& buffer = worker_.buffer();
-    const std::size_t kept = backend->stash.size();
-    const Stream::Io io = stream.read(buffer.data() + kept, buffer.size() - kept);
-    if (io.status == Stream::Status::want_read) continue;
-    if (io.status == Stream::Status::want_write) {
-      const bool ready = co_await stream.wait(io.status);
-      if (!ready) break;
-      continue;
-    }
-    if (io.status != Stream::Status::ok) break;
-    worker_.counters().server_bytes.add(io.bytes);
-    if (kept > 0) {
-      std::memcpy(buffer.data(), backend->stash.data(), kept);
-      std::string().swap(backend->stash);
-    }
-    if (!relay(*backend, buffer.data(), kept + io.bytes)) break;
-    if (!to_client_.empty() && backend == current_) {
-      // Back-pressure: nothing more is read from this server until the client has taken what there is.
-      const bool ok = co_await flush_client();
-      if (!ok) break;
-    }
-  }
-  stream.close();
-  backend_lost(backend);
+    stream.close();
+    backend_lost(backend);
 }
 
 /// Takes what a backend has sent, message by message, and forwards runs of them as they stand in the buffer. False: the
 /// stream is broken.
 bool Session::relay(Backend& backend, char* data, std::size_t size) {
-  const char* unsent = data;
-  std::string_view rest(data, size);
-  const auto send_up_to = [&](const char* end) {
-    if (end > unsent) send_to_client({unsent, static_cast<std::size_t>(end - unsent)});
-    unsent = end;
-  };
-  while (!rest.empty()) {
-    const Frame frame = backend.scanner.next(rest);
-    if (frame.state == FrameState::incomplete) {
-      send_up_to(rest.data());
-      backend.stash.assign(rest);
-      return true;
+    const char* unsent = data;
+    std::string_view rest(data, size);
+    const auto send_up_to = [&](const char* end) {
+        if (end > unsent) send_to_client({unsent, static_cast<std::size_t>(end - unsent)});
+        unsent = end;
+    };
+    while (!rest.empty()) {
+        const Frame frame = backend.scanner.next(rest);
+        if (frame.state == FrameState::incomplete) {
+            send_up_to(rest.data());
+            backend.stash.assign(rest);
+            return true;
+        }
+        if (frame.state == FrameState::broken) {
+            send_up_to(rest.data());
+            spdlog::error("session {}: {} sends what is not the protocol: {}", id_, name(backend.side), frame.error);
+            return false;
+        }
+        const bool present = &backend == current_.get() && backend.exchange == nullptr;
+        bool forward = present;
+        if (retell_ && frame.starts() && present && !is_asynchronous(static_cast<BackendType>(frame.type))) {
+            send_up_to(rest.data());
+            tell_changed_parameters(backend);
+        }
+        char* body = data + (rest.data() - data) + protocol::header_size;
+        if (frame.starts() && !take_frame(backend, frame, body, forward)) return false;
+        if (!present && frame.state != FrameState::continuing) watch(backend, frame, rest.substr(0, frame.size));
+        if (!forward) {
+            send_up_to(rest.data());
+            unsent = rest.data() + frame.size;
+        }
+        rest.remove_prefix(frame.size);
+        // The chunk up to here goes out before anybody is told that the session is quiet.
+        if (present && frame.type == static_cast<char>(BackendType::ready_for_query)) {
+            send_up_to(rest.data());
+            if (ledger_.replies().safe()) {
+                set_phase(Phase::idle);
+                set_busy(false);
+                if (pinned()) worker_.arm_later(shared_from_this());
+            }
+        }
     }
-    if (frame.state == FrameState::broken) {
-      send_up_to(rest.data());
-      spdlog::error("session {}: {} sends what is not the protocol: {}", id_, name(backend.side), frame.error);
-      return false;
-    }
-    const bool present = &backend == current_.get() && backend.exchange == nullptr;
-    bool forward = present;
-    if (retell_ && frame.starts() && present && !is_asynchronous(static_cast<BackendType>(frame.type))) {
-      send_up_to(rest.data());
-      tell_changed_parameters(backend);
-    }
-    char* body = data + (rest.data() - data) + protocol::header_size;
-    if (frame.starts() && !take_frame(backend, frame, body, forward)) return false;
-    if (!present && frame.state != FrameState::continuing) watch(backend, frame, rest.substr(0, frame.size));
-    if (!forward) {
-      send_up_to(rest.data());
-      unsent = rest.data() + frame.size;
-    }
-    rest.remove_prefix(frame.size);
-    // The chunk up to here goes out before anybody is told that the session is quiet.
-    if (present && frame.type == static_cast<char>(BackendType::ready_for_query)) {
-      send_up_to(rest.data());
-      if (ledger_.replies().safe()) {
-        set_phase(Phase::idle);
-        set_busy(false);
-        if (pinned()) worker_.arm_later(shared_from_this());
-      }
-    }
-  }
-  send_up_to(rest.data());
-  return true;
+    send_up_to(rest.data());
+    return true;
 }
 
 /// A message begins. Of the present backend it is accounted for; `forward` becomes false if the client must not see it.
 bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool& forward) {
-  const auto type = static_cast<BackendType>(frame.type);
-  if (type == BackendType::parameter_status) {
-    protocol::ParameterStatus status;
-    if (protocol::parse(frame.body, status)) return true;
-    set_parameter(backend.parameters, status.name, status.value);
-    if (forward) {
-      set_parameter(told_, status.name, status.value);
-    } else if (&backend == current_.get()) {
-      retell_ = true;
+    const auto type = static_cast<BackendType>(frame.type);
+    if (type == BackendType::parameter_status) {
+        protocol::ParameterStatus status;
+        if (protocol::parse(frame.body, status)) return true;
+        set_parameter(backend.parameters, status.name, status.value);
+        if (forward) {
+            set_parameter(told_, status.name, status.value);
+        } else if (&backend == current_.get()) {
+            retell_ = true;
+        }
+        return true;
     }
+    if (backend.exchange != nullptr && !is_asynchronous(type)) {
+        collect(backend, frame);
+        return true;
+    }
+    if (!forward) return true;
+    if (type == BackendType::notification_response && frame.state == FrameState::whole && frame.body.size() >= 4 &&
+        backend.pid != handed_out_pid_) {
+        // A client tells its own notifications by the pid it was given.
+        auto* pid = reinterpret_cast<unsigned char*>(body);
+        if (boost::endian::load_big_s32(pid) == backend.pid) boost::endian::store_big_s32(pid, handed_out_pid_);
+    }
+    const protocol::Reply reply = ledger_.on_backend(frame);
+    if (reply.to == protocol::ReplyTo::probe) forward = false;
+    answered(reply, type);
     return true;
-  }
-  if (backend.exchange != nullptr && !is_asynchronous(type)) {
-    collect(backend, frame);
-    return true;
-  }
-  if (!forward) return true;
-  if (type == BackendType::notification_response && frame.state == FrameState::whole && frame.body.size() >= 4 &&
-      backend.pid != handed_out_pid_) {
-    // A client tells its own notifications by the pid it was given.
-    auto* pid = reinterpret_cast<unsigned char*>(body);
-    if (boost::endian::load_big_s32(pid) == backend.pid) boost::endian::store_big_s32(pid, handed_out_pid_);
-  }
-  const protocol::Reply reply = ledger_.on_backend(frame);
-  if (reply.to == protocol::ReplyTo::probe) forward = false;
-  answered(reply, type);
-  return true;
 }
 
 void Session::answered(const protocol::Reply& reply, BackendType type) {
-  const protocol::ReplyLedger& replies = ledger_.replies();
-  if (type == BackendType::ready_for_query && reply.to != protocol::ReplyTo::probe) {
-    ++queries_;
-    WorkerCounters& counters = worker_.counters();
-    counters.queries.add();
-    if (replies.status() == protocol::TransactionStatus::idle) counters.transactions.add();
-    const auto now = control::Clock::now();
-    counters.query_took(current_->side, std::chrono::duration_cast<control::Microseconds>(now - asked_));
-    asked_ = now;
-    if (!replies.safe() && replies.ready_owed() == 0) set_phase(Phase::in_transaction);
-  }
-  if (replies.unsure()) probe_if_unsure();
-  if (waiting_for_reply_ && (type == BackendType::ready_for_query || type == BackendType::copy_in_response ||
-                             type == BackendType::copy_both_response)) {
-    replied_.notify();
-  }
+    const protocol::ReplyLedger& replies = ledger_.replies();
+    if (type == BackendType::ready_for_query && reply.to != protocol::ReplyTo::probe) {
+        ++queries_;
+        WorkerCounters& counters = worker_.counters();
+        counters.queries.add();
+        if (replies.status() == protocol::TransactionStatus::idle) counters.transactions.add();
+        const auto now = control::Clock::now();
+        counters.query_took(current_->side, std::chrono::duration_cast<control::Microseconds>(now - asked_));
+        asked_ = now;
+        if (!replies.safe() && replies.ready_owed() == 0) set_phase(Phase::in_transaction);
+    }
+    if (replies.unsure()) probe_if_unsure();
+    if (waiting_for_reply_ && (type == BackendType::ready_for_query || type == BackendType::copy_in_response ||
+                               type == BackendType::copy_both_response)) {
+        replied_.notify();
+    }
 }
 
-/// A COPY failed after a Sync was forwarded inside it: how many ReadyForQuery will come is a matter of timing. Closing a
-/// name that nobody uses, and a Sync, mark the end of the client's own replies.
+/// A COPY failed after a Sync was forwarded inside it: how many ReadyForQuery will come is a matter of timing. Closing
+/// a name that nobody uses, and a Sync, mark the end of the client's own replies.
 void Session::probe_if_unsure() {
-  protocol::ReplyLedger& replies = ledger_.replies();
-  if (!replies.can_probe() || from_client_.mid_message()) return;
-  replies.begin_probe();
-  std::string probe;
-  protocol::append(probe, protocol::Close{protocol::Target::statement, "turnout_probe"});
-  protocol::append_sync(probe);
-  send_to_server(probe);
+    protocol::ReplyLedger& replies = ledger_.replies();
+    if (!replies.can_probe() || from_client_.mid_message()) return;
+    replies.begin_probe();
+    std::string probe;
+    protocol::append(probe, protocol::Close{protocol::Target::statement, "turnout_probe"});
+    protocol::append_sync(probe);
+    send_to_server(probe);
 }
 
 void Session::collect(Backend& backend, const Frame& frame) {
-  Exchange& exchange = *backend.exchange;
-  exchange.messages.push_back({frame.type, std::string(frame.body)});
-  if (frame.type != static_cast<char>(BackendType::ready_for_query)) return;
-  exchange.status = frame.body.empty() ? 'I' : frame.body.front();
-  if (--exchange.ready_expected > 0) return;
-  backend.exchange = nullptr;
-  exchange.finished.notify();
+    Exchange& exchange = *backend.exchange;
+    exchange.messages.push_back({frame.type, std::string(frame.body)});
+    if (frame.type != static_cast<char>(BackendType::ready_for_query)) return;
+    exchange.status = frame.body.empty() ? 'I' : frame.body.front();
+    if (--exchange.ready_expected > 0) return;
+    backend.exchange = nullptr;
+    exchange.finished.notify();
 }
 
 /// A message from a backend that is not (or not yet) the client's, or during a question: only notifications matter, and
 /// on the armed one only those from after the gate's opening, which wait for the change-over.
 void Session::watch(Backend& backend, const Frame& frame, std::string_view whole) {
-  if (frame.type != static_cast<char>(BackendType::notification_response)) return;
-  if (&backend == armed_.get()) {
-    if (worker_.shared().gate.view().side == backend.side) backend.kept_notifications += whole;
-    return;
-  }
-  if (!current_->scanner.mid_message() && to_client_.empty()) send_to_client(whole);
+    if (frame.type != static_cast<char>(BackendType::notification_response)) return;
+    if (&backend == armed_.get()) {
+        if (worker_.shared().gate.view().side == backend.side) backend.kept_notifications += whole;
+        return;
+    }
+    if (!current_->scanner.mid_message() && to_client_.empty()) send_to_client(whole);
 }
 
 void Session::backend_lost(const std::shared_ptr<Backend>& backend) {
-  if (backend->exchange != nullptr) {
-    backend->exchange->lost = true;
-    std::exchange(backend->exchange, nullptr)->finished.notify();
-  }
-  if (backend == former_) former_.reset();
-  if (backend == armed_) {
-    armed_.reset();
-    if (!closing_) worker_.arm_later(shared_from_this());
-  }
-  if (backend != current_ || closing_) return;
-  replied_.notify();
-  if (ended_by_client_) return;
-  // What the server said last, a FATAL perhaps, has been forwarded as it was.
-  end("08006", fmt::format("the connection to the database server ({}) was lost", name(backend->side)),
-      "What was under way may or may not have been committed. Connect again.");
+    if (backend->exchange != nullptr) {
+        backend->exchange->lost = true;
+        std::exchange(backend->exchange, nullptr)->finished.notify();
+    }
+    if (backend == former_) former_.reset();
+    if (backend == armed_) {
+        armed_.reset();
+        if (!closing_) worker_.arm_later(shared_from_this());
+    }
+    if (backend != current_ || closing_) return;
+    replied_.notify();
+    if (ended_by_client_) return;
+    // What the server said last, a FATAL perhaps, has been forwarded as it was.
+    end("08006", fmt::format("the connection to the database server ({}) was lost", name(backend->side)),
+        "What was under way may or may not have been committed. Connect again.");
 }
 
 // ------------------------------------------------------------------------------------------------------- to the client
 
 void Session::send_to_client(std::string_view bytes) {
-  if (to_client_.empty()) {
-    const Stream::Io io = client_.write(bytes.data(), bytes.size());
-    if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
-    if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) return;
-  }
-  to_client_.append(bytes);
+    if (to_client_.empty()) {
+        const Stream::Io io = client_.write(bytes.data(), bytes.size());
+        if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
+        if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) return;
+    }
+    to_client_.append(bytes);
 }
 
 Task<bool> Session::flush_client() {
-  while (!to_client_.empty()) {
-    const Stream::Io io = client_.write(to_client_.data(), to_client_.size());
-    if (io.status == Stream::Status::ok) {
-      to_client_.erase(0, io.bytes);
-      continue;
+    while (!to_client_.empty()) {
+        const Stream::Io io = client_.write(to_client_.data(), to_client_.size());
+        if (io.status == Stream::Status::ok) {
+            to_client_.erase(0, io.bytes);
+            continue;
+        }
+        // A client that has gone: its server is still heard out, see outlive_client().
+        if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) break;
+        const bool ready = co_await client_.wait(io.status);
+        if (!ready) break;
     }
-    // A client that has gone: its server is still heard out, see outlive_client().
-    if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) break;
-    const bool ready = co_await client_.wait(io.status);
-    if (!ready) break;
-  }
-  std::string().swap(to_client_);
-  co_return client_.open() || ended_by_client_;
+    std::string().swap(to_client_);
+    co_return client_.open() || ended_by_client_;
 }
 
 /// Just before an answer, so that a pool that looks at idle sockets is not surprised.
 void Session::tell_changed_parameters(const Backend& backend) {
-  std::string changes;
-  for (const auto& [name, value] : backend.parameters) {
-    bool known = false;
-    for (const auto& [told_name, told_value] : told_) known |= told_name == name && told_value == value;
-    if (!known) protocol::append(changes, protocol::ParameterStatus{name, value});
-  }
-  told_ = backend.parameters;
-  retell_ = false;
-  if (!changes.empty()) send_to_client(changes);
+    std::string changes;
+    for (const auto& [name, value] : backend.parameters) {
+        bool known = false;
+        for (const auto& [told_name, told_value] : told_) known |= told_name == name && told_value == value;
+        if (!known) protocol::append(changes, protocol::ParameterStatus{name, value});
+    }
+    told_ = backend.parameters;
+    retell_ = false;
+    if (!changes.empty()) send_to_client(changes);
 }
 
 }  // namespace turnout::proxy

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/endian/conversion.hpp>
-#include <algorithm>
 
 #include "protocol/authentication.hpp"
 #include "protocol/backend_messages.hpp"
@@ -20,324 +20,336 @@ namespace {
 
 constexpr std::size_t kLongSecret = 32;
 
-std::string_view view_or_empty(const std::optional<std::string_view>& text) { return text ? *text : std::string_view(); }
+std::string_view view_or_empty(const std::optional<std::string_view>& text) {
+    return text ? *text : std::string_view();
+}
 
 /// Whether the client itself says what default_transaction_read_only shall be; its word beats every other.
 bool says_read_only(const Parameters& startup) {
-  return std::any_of(startup.begin(), startup.end(), [](const auto& parameter) {
-    return parameter.first == "default_transaction_read_only" ||
-           (parameter.first == "options" && parameter.second.find("default_transaction_read_only") != std::string::npos);
-  });
+    return std::any_of(startup.begin(), startup.end(), [](const auto& parameter) {
+        return parameter.first == "default_transaction_read_only" ||
+               (parameter.first == "options" &&
+                parameter.second.find("default_transaction_read_only") != std::string::npos);
+    });
 }
 
 }  // namespace
 
 void Session::refuse(std::string_view sqlstate, std::string_view message, std::string_view detail,
                      std::string_view hint) {
-  worker_.counters().logins_failed.add();
-  const std::string error = protocol::make_error(protocol::Severity::fatal, sqlstate, message, detail, hint);
-  if (client_.open()) client_.write(error.data(), error.size());
+    worker_.counters().logins_failed.add();
+    const std::string error = protocol::make_error(protocol::Severity::fatal, sqlstate, message, detail, hint);
+    if (client_.open()) client_.write(error.data(), error.size());
 }
 
 Task<bool> Session::log_in() {
-  bool ok = co_await read_startup();
-  if (!ok) co_return false;
-  Shared& shared = worker_.shared();
-  if (shared.shutting_down.load()) {
-    refuse("57P03", "turnout is shutting down");
-    co_return false;
-  }
-  if (!shared.served.load()) {
-    const Refusal refusal = shared.refusal();
-    refuse("57P03", refusal.message, {}, refusal.hint);
-    co_return false;
-  }
-  if (shared.clients.load() > runtime_->settings.max_client_connections) {
-    refuse("53300", "sorry, too many clients already", {},
-           "Raise max_client_connections in the [proxy] section of turnout.toml.");
-    co_return false;
-  }
-  if (!runtime_->lists(database_)) {
-    refuse("3D000", fmt::format("database \"{}\" is not served by this proxy", database_), {},
-           "Add it to databases in the [switch] section of turnout.toml, or connect to the server itself.");
-    co_return false;
-  }
-  control::RoleAnswer answer = co_await look_up_role(shared.gate.view().side);
-  if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) {
-    refuse("57P03", "the database server cannot be reached at present", unknown->message, "Try again in a moment.");
-    co_return false;
-  }
-  control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
-  ok = co_await authenticate(std::move(role));
-  if (!ok) co_return false;
-  co_return co_await open_first_backend();
+    bool ok = co_await read_startup();
+    if (!ok) co_return false;
+    Shared& shared = worker_.shared();
+    if (shared.shutting_down.load()) {
+        refuse("57P03", "turnout is shutting down");
+        co_return false;
+    }
+    if (!shared.served.load()) {
+        const Refusal refusal = shared.refusal();
+        refuse("57P03", refusal.message, {}, refusal.hint);
+        co_return false;
+    }
+    if (shared.clients.load() > runtime_->settings.max_client_connections) {
+        refuse("53300", "sorry, too many clients already", {},
+               "Raise max_client_connections in the [proxy] section of turnout.toml.");
+        co_return false;
+    }
+    if (!runtime_->lists(database_)) {
+        refuse("3D000", fmt::format("database \"{}\" is not served by this proxy", database_), {},
+               "Add it to databases in the [switch] section of turnout.toml, or connect to the server itself.");
+        co_return false;
+    }
+    control::RoleAnswer answer = co_await look_up_role(shared.gate.view().side);
+    if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) {
+        refuse("57P03", "the database server cannot be reached at present", unknown->message, "Try again in a moment.");
+        co_return false;
+    }
+    control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
+    ok = co_await authenticate(std::move(role));
+    if (!ok) co_return false;
+    co_return co_await open_first_backend();
 }
 
 // ---------------------------------------------------------------------------------------------------- startup packet
 
 Task<bool> Session::read_startup() {
-  bool asked_tls = false, asked_gss = false;
-  for (;;) {
-    std::string packet;
-    if (!client_.tls()) {
-      const int first = co_await client_.peek();
-      if (first < 0) co_return false;
-      if (first == 0x16) {
-        if (asked_tls || asked_gss) co_return false;
-        const bool secured = co_await begin_tls();
-        if (!secured) co_return false;
-        continue;
-      }
+    bool asked_tls = false, asked_gss = false;
+    for (;;) {
+        std::string packet;
+        if (!client_.tls()) {
+            const int first = co_await client_.peek();
+            if (first < 0) co_return false;
+            if (first == 0x16) {
+                if (asked_tls || asked_gss) co_return false;
+                const bool secured = co_await begin_tls();
+                if (!secured) co_return false;
+                continue;
+            }
+        }
+        packet.resize(4);
+        bool ok = co_await client_.read_exactly(packet.data(), 4);
+        if (!ok) co_return false;
+        const auto length = boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(packet.data()));
+        if (length >= 8 && length <= protocol::max_startup_length) {
+            packet.resize(length);
+            ok = co_await client_.read_exactly(packet.data() + 4, length - 4);
+            if (!ok) co_return false;
+        }
+        auto classified = protocol::classify_first_packet(packet);
+        if (std::holds_alternative<protocol::NeedsMore>(classified.packet)) {
+            refuse("08P01", "invalid length of startup packet");
+            co_return false;
+        }
+        if (auto* bad = std::get_if<protocol::BadStartup>(&classified.packet)) {
+            refuse(bad->sqlstate, bad->message);
+            co_return false;
+        }
+        if (std::holds_alternative<protocol::GSSENCRequest>(classified.packet)) {
+            if (asked_gss || client_.tls()) co_return false;
+            asked_gss = true;
+            ok = co_await client_.write_all("N");
+            if (!ok) co_return false;
+            continue;
+        }
+        if (std::holds_alternative<protocol::SSLRequest>(classified.packet)) {
+            if (asked_tls || client_.tls()) co_return false;
+            asked_tls = true;
+            const bool can = runtime_->server_tls && client_.family() != AF_UNIX;
+            ok = co_await client_.write_all(can ? "S" : "N");
+            if (ok && can) ok = co_await begin_tls();
+            if (!ok) co_return false;
+            continue;
+        }
+        if (auto* cancel = std::get_if<protocol::CancelRequest>(&classified.packet)) {
+            std::string secret(cancel->secret);
+            co_await serve_cancel_request(cancel->pid, std::move(secret));
+            co_return false;
+        }
+        const auto& startup = std::get<protocol::StartupMessage>(classified.packet);
+        if (runtime_->settings.tls.mode == control::TlsMode::require && !client_.tls() && client_.family() != AF_UNIX) {
+            refuse("28000", "this proxy accepts TLS connections only", {}, "Set sslmode=require in the client.");
+            co_return false;
+        }
+        const protocol::Negotiation negotiation = protocol::negotiate(startup);
+        version_ = negotiation.version;
+        if (negotiation.send) {
+            std::string message;
+            protocol::append(message, negotiation);
+            ok = co_await client_.write_all(message);
+            if (!ok) co_return false;
+        }
+        user_ = startup.user();
+        database_ = startup.database();
+        const std::string_view replication = view_or_empty(startup.find("replication"));
+        replication_ = !replication.empty() && replication != "false" && replication != "off" && replication != "0" &&
+                       replication != "no";
+        startup_.emplace_back("user", user_);
+        startup_.emplace_back("database", database_);
+        for (const auto& parameter : startup.parameters) {
+            if (parameter.name != "user" && parameter.name != "database")
+                startup_.emplace_back(parameter.name, parameter.value);
+        }
+        co_return true;
     }
-    packet.resize(4);
-    bool ok = co_await client_.read_exactly(packet.data(), 4);
-    if (!ok) co_return false;
-    const auto length = boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(packet.data()));
-    if (length >= 8 && length <= protocol::max_startup_length) {
-      packet.resize(length);
-      ok = co_await client_.read_exactly(packet.data() + 4, length - 4);
-      if (!ok) co_return false;
-    }
-    auto classified = protocol::classify_first_packet(packet);
-    if (std::holds_alternative<protocol::NeedsMore>(classified.packet)) {
-      refuse("08P01", "invalid length of startup packet");
-      co_return false;
-    }
-    if (auto* bad = std::get_if<protocol::BadStartup>(&classified.packet)) {
-      refuse(bad->sqlstate, bad->message);
-      co_return false;
-    }
-    if (std::holds_alternative<protocol::GSSENCRequest>(classified.packet)) {
-      if (asked_gss || client_.tls()) co_return false;
-      asked_gss = true;
-      ok = co_await client_.write_all("N");
-      if (!ok) co_return false;
-      continue;
-    }
-    if (std::holds_alternative<protocol::SSLRequest>(classified.packet)) {
-      if (asked_tls || client_.tls()) co_return false;
-      asked_tls = true;
-      const bool can = runtime_->server_tls && client_.family() != AF_UNIX;
-      ok = co_await client_.write_all(can ? "S" : "N");
-      if (ok && can) ok = co_await begin_tls();
-      if (!ok) co_return false;
-      continue;
-    }
-    if (auto* cancel = std::get_if<protocol::CancelRequest>(&classified.packet)) {
-      std::string secret(cancel->secret);
-      co_await serve_cancel_request(cancel->pid, std::move(secret));
-      co_return false;
-    }
-    const auto& startup = std::get<protocol::StartupMessage>(classified.packet);
-    if (runtime_->settings.tls.mode == control::TlsMode::require && !client_.tls() && client_.family() != AF_UNIX) {
-      refuse("28000", "this proxy accepts TLS connections only", {}, "Set sslmode=require in the client.");
-      co_return false;
-    }
-    const protocol::Negotiation negotiation = protocol::negotiate(startup);
-    version_ = negotiation.version;
-    if (negotiation.send) {
-      std::string message;
-      protocol::append(message, negotiation);
-      ok = co_await client_.write_all(message);
-      if (!ok) co_return false;
-    }
-    user_ = startup.user();
-    database_ = startup.database();
-    const std::string_view replication = view_or_empty(startup.find("replication"));
-    replication_ = !replication.empty() && replication != "false" && replication != "off" && replication != "0" &&
-                   replication != "no";
-    startup_.emplace_back("user", user_);
-    startup_.emplace_back("database", database_);
-    for (const auto& parameter : startup.parameters) {
-      if (parameter.name != "user" && parameter.name != "database") startup_.emplace_back(parameter.name, parameter.value);
-    }
-    co_return true;
-  }
 }
 
 Task<bool> Session::begin_tls() {
-  if (!runtime_->server_tls) co_return false;
-  const std::string error = co_await client_.accept_tls(runtime_->server_tls.get());
-  if (!error.empty()) spdlog::info("TLS handshake with {} failed: {}", address_, error);
-  co_return error.empty();
+    if (!runtime_->server_tls) co_return false;
+    const std::string error = co_await client_.accept_tls(runtime_->server_tls.get());
+    if (!error.empty()) spdlog::info("TLS handshake with {} failed: {}", address_, error);
+    co_return error.empty();
 }
 
 Task<void> Session::serve_cancel_request(std::int32_t pid, std::string secret) {
-  auto target = worker_.shared().cancels.find(pid, secret);
-  if (!target || target.get() == this) co_return;
-  // The target lives on its own worker; this connection stays open until the server has taken notice, as PostgreSQL's does.
-  auto done = std::make_shared<Signal>(worker_.context());
-  Worker& mine = worker_;
-  boost::asio::co_spawn(
-      target->worker_.context(), [target] { return target->cancel(); },
-      [&mine, done, target](std::exception_ptr) { mine.post([done] { done->notify(); }); });
-  co_await done->wait();
+    auto target = worker_.shared().cancels.find(pid, secret);
+    if (!target || target.get() == this) co_return;
+    // The target lives on its own worker; this connection stays open until the server has taken notice, as PostgreSQL's
+    // does.
+    auto done = std::make_shared<Signal>(worker_.context());
+    Worker& mine = worker_;
+    boost::asio::co_spawn(
+        target->worker_.context(), [target] { return target->cancel(); },
+        [&mine, done, target](std::exception_ptr) { mine.post([done] { done->notify(); }); });
+    co_await done->wait();
 }
 
 Task<void> Session::cancel() {
-  worker_.counters().cancels.add();
-  if (closing_ || !current_ || refuse_held_statement()) co_return;
-  // Between the messages of a move nothing of the client's runs anywhere.
-  if (!busy_ || asking_) co_return;
-  auto backend = current_;
-  if (backend->key.empty()) co_return;
-  co_await send_cancel(worker_.context(), backend->side, runtime_, backend->peer, backend->stream->tls(), backend->pid,
-                       backend->key);
+    worker_.counters().cancels.add();
+    if (closing_ || !current_ || refuse_held_statement()) co_return;
+    // Between the messages of a move nothing of the client's runs anywhere.
+    if (!busy_ || asking_) co_return;
+    auto backend = current_;
+    if (backend->key.empty()) co_return;
+    co_await send_cancel(worker_.context(), backend->side, runtime_, backend->peer, backend->stream->tls(),
+                         backend->pid, backend->key);
 }
 
 // ---------------------------------------------------------------------------------------------------- authentication
 
 Task<control::RoleAnswer> Session::look_up_role(Side side) {
-  struct Pending {
-    explicit Pending(boost::asio::io_context& context) : answered(context) {}
-    Signal answered;
-    control::RoleAnswer answer;
-  };
-  auto pending = std::make_shared<Pending>(worker_.context());
-  Worker& worker = worker_;
-  worker_.shared().directory.look_up(side, user_, database_, [&worker, pending](control::RoleAnswer answer) {
-    worker.post([pending, answer = std::move(answer)]() mutable {
-      pending->answer = std::move(answer);
-      pending->answered.notify();
+    struct Pending {
+        explicit Pending(boost::asio::io_context& context) : answered(context) {}
+        Signal answered;
+        control::RoleAnswer answer;
+    };
+    auto pending = std::make_shared<Pending>(worker_.context());
+    Worker& worker = worker_;
+    worker_.shared().directory.look_up(side, user_, database_, [&worker, pending](control::RoleAnswer answer) {
+        worker.post([pending, answer = std::move(answer)]() mutable {
+            pending->answer = std::move(answer);
+            pending->answered.notify();
+        });
     });
-  });
-  co_await pending->answered.wait();
-  co_return std::move(pending->answer);
+    co_await pending->answered.wait();
+    co_return std::move(pending->answer);
 }
 
 std::optional<std::string> Session::why_not_this_role(const control::RoleFacts& role) const {
-  const control::DataPlaneSettings& settings = runtime_->settings;
-  if (settings.auth == control::AuthMethod::trust && !local_ && !settings.trust_remote) {
-    return "trust is accepted on Unix sockets and loopback only; set trust_remote in the [auth] section to change it";
-  }
-  if (role.superuser && !local_ && !settings.superusers_remote) {
-    return "superusers are accepted on Unix sockets and loopback only; set superusers_remote in the [auth] section to "
-           "change it";
-  }
-  if (settings.auth == control::AuthMethod::password && !client_.tls() && !local_) {
-    return "a password in the clear is accepted over TLS only";
-  }
-  return std::nullopt;
+    const control::DataPlaneSettings& settings = runtime_->settings;
+    if (settings.auth == control::AuthMethod::trust && !local_ && !settings.trust_remote) {
+        return "trust is accepted on Unix sockets and loopback only; set trust_remote in the [auth] section to change "
+               "it";
+    }
+    if (role.superuser && !local_ && !settings.superusers_remote) {
+        return "superusers are accepted on Unix sockets and loopback only; set superusers_remote in the [auth] section "
+               "to "
+               "change it";
+    }
+    if (settings.auth == control::AuthMethod::password && !client_.tls() && !local_) {
+        return "a password in the clear is accepted over TLS only";
+    }
+    return std::nullopt;
 }
 
 Task<bool> Session::authenticate(control::RoleFacts role) {
-  if (const auto why = why_not_this_role(role)) {
-    spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, *why);
-    refuse("28000", fmt::format("user \"{}\" may not connect to this proxy from here", user_), {}, *why);
-    co_return false;
-  }
-  static const std::string mock_secret = random_bytes(32);
-  AuthenticationInput input;
-  input.method = runtime_->settings.auth;
-  input.role = std::move(role);
-  input.user = user_;
-  input.nonce = random_nonce();
-  const std::string salt = random_bytes(input.salt.size());
-  std::copy(salt.begin(), salt.end(), input.salt.begin());
-  input.mock_secret = mock_secret;
-  input.tls = client_.tls();
-  if (client_.tls()) input.channel_binding = tls_server_end_point(client_.ssl(), true);
-  ClientAuthentication authentication(std::move(input));
-  ClientAuthentication::Step step = authentication.begin();
-  for (;;) {
-    bool ok = true;
-    if (!step.send.empty()) ok = co_await client_.write_all(step.send);
-    if (!ok) co_return false;
-    if (step.kind == ClientAuthentication::Step::Kind::granted) {
-      credentials_ = authentication.take_credentials();
-      co_return true;
+    if (const auto why = why_not_this_role(role)) {
+        spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, *why);
+        refuse("28000", fmt::format("user \"{}\" may not connect to this proxy from here", user_), {}, *why);
+        co_return false;
     }
-    if (step.kind == ClientAuthentication::Step::Kind::refused) {
-      spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, step.log);
-      refuse(step.sqlstate, step.message);
-      co_return false;
+    static const std::string mock_secret = random_bytes(32);
+    AuthenticationInput input;
+    input.method = runtime_->settings.auth;
+    input.role = std::move(role);
+    input.user = user_;
+    input.nonce = random_nonce();
+    const std::string salt = random_bytes(input.salt.size());
+    std::copy(salt.begin(), salt.end(), input.salt.begin());
+    input.mock_secret = mock_secret;
+    input.tls = client_.tls();
+    if (client_.tls()) input.channel_binding = tls_server_end_point(client_.ssl(), true);
+    ClientAuthentication authentication(std::move(input));
+    ClientAuthentication::Step step = authentication.begin();
+    for (;;) {
+        bool ok = true;
+        if (!step.send.empty()) ok = co_await client_.write_all(step.send);
+        if (!ok) co_return false;
+        if (step.kind == ClientAuthentication::Step::Kind::granted) {
+            credentials_ = authentication.take_credentials();
+            co_return true;
+        }
+        if (step.kind == ClientAuthentication::Step::Kind::refused) {
+            spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, step.log);
+            refuse(step.sqlstate, step.message);
+            co_return false;
+        }
+        std::string body;
+        ok = co_await read_login_message(body);
+        if (!ok) co_return false;
+        step = authentication.on_message(body);
+        protocol::wipe(body);
     }
-    std::string body;
-    ok = co_await read_login_message(body);
-    if (!ok) co_return false;
-    step = authentication.on_message(body);
-    protocol::wipe(body);
-  }
 }
 
 /// The body of one 'p' message. False: anything else, or the client has gone.
 Task<bool> Session::read_login_message(std::string& body) {
-  char header[5];
-  bool ok = co_await client_.read_exactly(header, sizeof header);
-  if (!ok) co_return false;
-  const auto length = boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(header + 1));
-  if (header[0] != static_cast<char>(protocol::FrontendType::password) || length < 4 ||
-      length > protocol::FrameScanner::login_limit) {
-    if (header[0] != static_cast<char>(protocol::FrontendType::terminate)) {
-      refuse("08P01", fmt::format("expected a password response, got message type {}", static_cast<int>(header[0])));
+    char header[5];
+    bool ok = co_await client_.read_exactly(header, sizeof header);
+    if (!ok) co_return false;
+    const auto length = boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(header + 1));
+    if (header[0] != static_cast<char>(protocol::FrontendType::password) || length < 4 ||
+        length > protocol::FrameScanner::login_limit) {
+        if (header[0] != static_cast<char>(protocol::FrontendType::terminate)) {
+            refuse("08P01",
+                   fmt::format("expected a password response, got message type {}", static_cast<int>(header[0])));
+        }
+        co_return false;
     }
-    co_return false;
-  }
-  body.resize(length - 4);
-  ok = co_await client_.read_exactly(body.data(), body.size());
-  co_return ok;
+    body.resize(length - 4);
+    ok = co_await client_.read_exactly(body.data(), body.size());
+    co_return ok;
 }
 
 // ---------------------------------------------------------------------------------------------------- first backend
 
 Parameters Session::startup_for(const control::RoleFacts& role) const {
-  Parameters startup = startup_;
-  if (role.read_only && !says_read_only(startup)) startup.emplace_back("default_transaction_read_only", *role.read_only);
-  return startup;
+    Parameters startup = startup_;
+    if (role.read_only && !says_read_only(startup))
+        startup.emplace_back("default_transaction_read_only", *role.read_only);
+    return startup;
 }
 
 Task<bool> Session::open_first_backend() {
-  LoginFailure failure;
-  for (;;) {
-    // A login takes a moment, and what it does on the server (an ON LOGIN trigger) must not happen behind a barrier: new
-    // ones wait at the gate, those under way count as busy.
-    const bool may = co_await wait_for_permission();
-    if (!may) co_return false;
-    const Side side = worker_.shared().gate.view().side;
-    set_busy(true);
-    transaction_ = control::Clock::now();
-    control::RoleAnswer answer = co_await look_up_role(side);
-    control::RoleFacts role;
-    if (auto* facts = std::get_if<control::RoleFacts>(&answer)) role = std::move(*facts);
-    Parameters startup = startup_for(role);
-    BackendResult result = co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
-    if (auto* opened = std::get_if<std::shared_ptr<Backend>>(&result)) {
-      current_ = *opened;
-      break;
+    LoginFailure failure;
+    for (;;) {
+        // A login takes a moment, and what it does on the server (an ON LOGIN trigger) must not happen behind a
+        // barrier: new ones wait at the gate, those under way count as busy.
+        const bool may = co_await wait_for_permission();
+        if (!may) co_return false;
+        const Side side = worker_.shared().gate.view().side;
+        set_busy(true);
+        transaction_ = control::Clock::now();
+        control::RoleAnswer answer = co_await look_up_role(side);
+        control::RoleFacts role;
+        if (auto* facts = std::get_if<control::RoleFacts>(&answer)) role = std::move(*facts);
+        Parameters startup = startup_for(role);
+        BackendResult result =
+            co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
+        if (auto* opened = std::get_if<std::shared_ptr<Backend>>(&result)) {
+            current_ = *opened;
+            break;
+        }
+        set_busy(false);
+        failure = std::move(std::get<LoginFailure>(result));
+        // The gate may have opened to the other side meanwhile.
+        if (closing_ || worker_.shared().gate.view().side == side) {
+            spdlog::warn("no login for user \"{}\" from {}: {}", user_, address_, failure.reason);
+            worker_.counters().logins_failed.add();
+            if (!failure.refusal.empty() && client_.open())
+                client_.write(failure.refusal.data(), failure.refusal.size());
+            if (failure.refusal.empty()) {
+                refuse("57P03", "the database server cannot be reached at present", failure.reason,
+                       "Try again in a moment.");
+            }
+            co_return false;
+        }
     }
+    if (closing_) co_return false;
+    told_ = current_->parameters;
+    handed_out_pid_ = current_->pid;
+    handed_out_secret_ = random_bytes(version_.minor >= 2 ? kLongSecret : protocol::min_cancel_secret);
+    worker_.shared().cancels.add(handed_out_pid_, handed_out_secret_, weak_from_this());
+    std::string hello;
+    protocol::append_authentication_ok(hello);
+    for (const auto& [name, value] : told_) protocol::append(hello, protocol::ParameterStatus{name, value});
+    protocol::append(hello, protocol::BackendKeyData{handed_out_pid_, handed_out_secret_});
+    hello += std::exchange(current_->notices, {});
+    protocol::append(hello, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
+    boost::asio::co_spawn(
+        worker_.context(), [self = shared_from_this(), backend = current_] { return self->read_backend(backend); },
+        boost::asio::detached);
     set_busy(false);
-    failure = std::move(std::get<LoginFailure>(result));
-    // The gate may have opened to the other side meanwhile.
-    if (closing_ || worker_.shared().gate.view().side == side) {
-      spdlog::warn("no login for user \"{}\" from {}: {}", user_, address_, failure.reason);
-      worker_.counters().logins_failed.add();
-      if (!failure.refusal.empty() && client_.open()) client_.write(failure.refusal.data(), failure.refusal.size());
-      if (failure.refusal.empty()) {
-        refuse("57P03", "the database server cannot be reached at present", failure.reason, "Try again in a moment.");
-      }
-      co_return false;
-    }
-  }
-  if (closing_) co_return false;
-  told_ = current_->parameters;
-  handed_out_pid_ = current_->pid;
-  handed_out_secret_ = random_bytes(version_.minor >= 2 ? kLongSecret : protocol::min_cancel_secret);
-  worker_.shared().cancels.add(handed_out_pid_, handed_out_secret_, weak_from_this());
-  std::string hello;
-  protocol::append_authentication_ok(hello);
-  for (const auto& [name, value] : told_) protocol::append(hello, protocol::ParameterStatus{name, value});
-  protocol::append(hello, protocol::BackendKeyData{handed_out_pid_, handed_out_secret_});
-  hello += std::exchange(current_->notices, {});
-  protocol::append(hello, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
-  boost::asio::co_spawn(
-      worker_.context(), [self = shared_from_this(), backend = current_] { return self->read_backend(backend); },
-      boost::asio::detached);
-  set_busy(false);
-  set_phase(Phase::idle);
-  worker_.arm_later(shared_from_this());
-  send_to_client(hello);
-  if (!to_client_.empty()) co_return co_await flush_client();
-  co_return client_.open();
+    set_phase(Phase::idle);
+    worker_.arm_later(shared_from_this());
+    send_to_client(hello);
+    if (!to_client_.empty()) co_return co_await flush_client();
+    co_return client_.open();
 }
 
 }  // namespace turnout::proxy

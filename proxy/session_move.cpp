@@ -22,244 +22,247 @@ namespace {
 
 /// Marks a task for its lifetime; whoever waited for its end is woken.
 class TaskMark {
- public:
-  TaskMark(bool& mark, Session& session) : mark_(mark), session_(session) { mark_ = true; }
-  ~TaskMark() {
-    mark_ = false;
-    session_.task_ended();
-  }
-  TaskMark(const TaskMark&) = delete;
-  TaskMark& operator=(const TaskMark&) = delete;
+  public:
+    TaskMark(bool& mark, Session& session) : mark_(mark), session_(session) { mark_ = true; }
+    ~TaskMark() {
+        mark_ = false;
+        session_.task_ended();
+    }
+    TaskMark(const TaskMark&) = delete;
+    TaskMark& operator=(const TaskMark&) = delete;
 
- private:
-  bool& mark_;
-  Session& session_;
+  private:
+    bool& mark_;
+    Session& session_;
 };
 
 }  // namespace
 
 /// Sends `bytes` on our own account and collects the answers into the exchange. Returns what went wrong.
 Task<std::string> Session::ask(Backend& backend, std::string_view bytes, Exchange& exchange) {
-  if (!backend.stream->open()) co_return "the server closed the connection";
-  backend.exchange = &exchange;
-  const bool sent = co_await backend.stream->write_all(bytes);
-  if (!sent) backend.stream->close();
-  co_await exchange.finished.wait();
-  backend.exchange = nullptr;
-  co_return exchange.error();
+    if (!backend.stream->open()) co_return "the server closed the connection";
+    backend.exchange = &exchange;
+    const bool sent = co_await backend.stream->write_all(bytes);
+    if (!sent) backend.stream->close();
+    co_await exchange.finished.wait();
+    backend.exchange = nullptr;
+    co_return exchange.error();
 }
 
 bool Session::needs_reading() const {
-  constexpr Change tells = Change::settings | Change::role | Change::sql_prepare | Change::prepare_among_others |
-                           Change::deallocate | Change::listen | Change::advisory_lock | Change::temporary_object |
-                           Change::holdable_cursor | Change::code | Change::unseen;
-  return has(unread_, tells) || ledger_.statements().doubtful() || (spoke_ && worker_.hidden_state());
+    constexpr Change tells = Change::settings | Change::role | Change::sql_prepare | Change::prepare_among_others |
+                             Change::deallocate | Change::listen | Change::advisory_lock | Change::temporary_object |
+                             Change::holdable_cursor | Change::code | Change::unseen;
+    return has(unread_, tells) || ledger_.statements().doubtful() || (spoke_ && worker_.hidden_state());
 }
 
 /// Reads the state on the session's own backend, at a safe point. Returns what went wrong.
 Task<std::string> Session::read_state() {
-  auto backend = current_;
-  const std::vector<std::string> names(setting_names_.begin(), setting_names_.end());
-  const std::string batch = questions(names);
-  unread_ = Change::none;
-  spoke_ = false;
-  Exchange exchange(worker_.context());
-  asking_ = true;
-  set_busy(true);
-  std::string failure = co_await ask(*backend, batch, exchange);
-  CarriedState state;
-  if (failure.empty()) failure = read_answers(exchange, user_, state);
-  if (exchange.status != 'I' && !exchange.lost) {
-    std::string rollback;
-    protocol::append(rollback, protocol::Parse{"turnout_question", "ROLLBACK", {}});
-    protocol::append(rollback, protocol::Bind{"turnout_question", "turnout_question", {}, {}, {}});
-    protocol::append(rollback, protocol::Execute{"turnout_question", 0});
-    protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
-    protocol::append_sync(rollback);
-    Exchange ignored(worker_.context());
-    co_await ask(*backend, rollback, ignored);
-  }
-  asking_ = false;
-  set_busy(false);
-  if (failure.empty()) {
-    ledger_.statements().reconcile(state.protocol_statements);
-    state_ = std::move(state);
-  } else {
-    unread_ |= Change::unseen;
-    state_.pinned = fmt::format("its state could not be read: {}", failure);
-  }
-  ++state_version_;
-  co_return failure;
+    auto backend = current_;
+    const std::vector<std::string> names(setting_names_.begin(), setting_names_.end());
+    const std::string batch = questions(names);
+    unread_ = Change::none;
+    spoke_ = false;
+    Exchange exchange(worker_.context());
+    asking_ = true;
+    set_busy(true);
+    std::string failure = co_await ask(*backend, batch, exchange);
+    CarriedState state;
+    if (failure.empty()) failure = read_answers(exchange, user_, state);
+    if (exchange.status != 'I' && !exchange.lost) {
+        std::string rollback;
+        protocol::append(rollback, protocol::Parse{"turnout_question", "ROLLBACK", {}});
+        protocol::append(rollback, protocol::Bind{"turnout_question", "turnout_question", {}, {}, {}});
+        protocol::append(rollback, protocol::Execute{"turnout_question", 0});
+        protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
+        protocol::append_sync(rollback);
+        Exchange ignored(worker_.context());
+        co_await ask(*backend, rollback, ignored);
+    }
+    asking_ = false;
+    set_busy(false);
+    if (failure.empty()) {
+        ledger_.statements().reconcile(state.protocol_statements);
+        state_ = std::move(state);
+    } else {
+        unread_ |= Change::unseen;
+        state_.pinned = fmt::format("its state could not be read: {}", failure);
+    }
+    ++state_version_;
+    co_return failure;
 }
 
 /// Brings a backend to the state last read and to the statements that live now. Returns what went wrong.
 Task<std::string> Session::replay(Backend& backend) {
-  if (backend.replayed_state != state_version_) {
-    const bool again = backend.replayed_state != 0;
-    if (again) backend.replayed_statements = 0;
-    const Replay state = replay_state(state_, again);
-    if (state.ready > 0) {
-      Exchange exchange(worker_.context());
-      exchange.ready_expected = state.ready;
-      const std::string failure = co_await ask(backend, state.bytes, exchange);
-      if (!failure.empty()) co_return fmt::format("its settings could not be restored on {}: {}", name(backend.side), failure);
+    if (backend.replayed_state != state_version_) {
+        const bool again = backend.replayed_state != 0;
+        if (again) backend.replayed_statements = 0;
+        const Replay state = replay_state(state_, again);
+        if (state.ready > 0) {
+            Exchange exchange(worker_.context());
+            exchange.ready_expected = state.ready;
+            const std::string failure = co_await ask(backend, state.bytes, exchange);
+            if (!failure.empty())
+                co_return fmt::format("its settings could not be restored on {}: {}", name(backend.side), failure);
+        }
+        backend.replayed_state = state_version_;
+        backend.channels = state_.channels;
     }
-    backend.replayed_state = state_version_;
-    backend.channels = state_.channels;
-  }
-  protocol::StatementBook& book = ledger_.statements();
-  const Replay statements = replay_statements(book.since(backend.replayed_statements));
-  backend.replayed_statements = book.remember();
-  if (statements.ready > 0) {
-    Exchange exchange(worker_.context());
-    const std::string failure = co_await ask(backend, statements.bytes, exchange);
-    if (!failure.empty()) {
-      backend.replayed_statements = 0;
-      co_return fmt::format("a prepared statement could not be made on {}: {}", name(backend.side), failure);
+    protocol::StatementBook& book = ledger_.statements();
+    const Replay statements = replay_statements(book.since(backend.replayed_statements));
+    backend.replayed_statements = book.remember();
+    if (statements.ready > 0) {
+        Exchange exchange(worker_.context());
+        const std::string failure = co_await ask(backend, statements.bytes, exchange);
+        if (!failure.empty()) {
+            backend.replayed_statements = 0;
+            co_return fmt::format("a prepared statement could not be made on {}: {}", name(backend.side), failure);
+        }
     }
-  }
-  co_return std::string();
+    co_return std::string();
 }
 
 /// Logs in on a side and keeps the backend read. Returns what went wrong.
 Task<std::string> Session::open_armed(Side side) {
-  control::RoleAnswer answer = co_await look_up_role(side);
-  if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) co_return unknown->message;
-  const control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
-  Parameters startup = startup_for(role);
-  BackendResult result = co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
-  if (auto* failure = std::get_if<LoginFailure>(&result)) co_return failure->reason;
-  if (closing_) co_return "the client has gone";
-  armed_ = std::get<std::shared_ptr<Backend>>(result);
-  boost::asio::co_spawn(
-      worker_.context(), [self = shared_from_this(), backend = armed_] { return self->read_backend(backend); },
-      boost::asio::detached);
-  co_return std::string();
+    control::RoleAnswer answer = co_await look_up_role(side);
+    if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) co_return unknown->message;
+    const control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
+    Parameters startup = startup_for(role);
+    BackendResult result = co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
+    if (auto* failure = std::get_if<LoginFailure>(&result)) co_return failure->reason;
+    if (closing_) co_return "the client has gone";
+    armed_ = std::get<std::shared_ptr<Backend>>(result);
+    boost::asio::co_spawn(
+        worker_.context(), [self = shared_from_this(), backend = armed_] { return self->read_backend(backend); },
+        boost::asio::detached);
+    co_return std::string();
 }
 
 /// Never fails: what cannot be done now is told by view(), and done again by the move.
 Task<void> Session::arm(control::ArmRequest request) {
-  if (task_ || closing_ || !current_ || replication_ || current_->side == request.standby) co_return;
-  const auto self = shared_from_this();
-  const TaskMark mark(task_, *this);
-  arm_failure_.clear();
-  for (const std::string& name : request.setting_names) setting_names_.insert(name);
-  if (armed_ && armed_->side != request.standby) {
-    armed_->stream->close();
-    armed_.reset();
-  }
-  if (!armed_) {
-    const std::string failure = co_await open_armed(request.standby);
-    if (!failure.empty()) {
-      arm_failure_ = fmt::format("cannot be armed: {}", failure);
-      co_return;
+    if (task_ || closing_ || !current_ || replication_ || current_->side == request.standby) co_return;
+    const auto self = shared_from_this();
+    const TaskMark mark(task_, *this);
+    arm_failure_.clear();
+    for (const std::string& name : request.setting_names) setting_names_.insert(name);
+    if (armed_ && armed_->side != request.standby) {
+        armed_->stream->close();
+        armed_.reset();
     }
-  }
-  if (closing_) co_return;
-  const bool can_ask = !busy_ && inbox_.empty() && worker_.shared().gate.view().lets_pass();
-  if (can_ask && needs_reading()) co_await read_state();
-  // A statement that is being made, or a reading that had to be put off, is brought after the gate has opened.
-  auto armed = armed_;
-  if (closing_ || !armed || pinned()) co_return;
-  const std::string failure = co_await replay(*armed);
-  if (failure.empty() || closing_) co_return;
-  arm_failure_ = fmt::format("cannot be armed: {}", failure);
-  armed->stream->close();
-  if (armed_ == armed) armed_.reset();
+    if (!armed_) {
+        const std::string failure = co_await open_armed(request.standby);
+        if (!failure.empty()) {
+            arm_failure_ = fmt::format("cannot be armed: {}", failure);
+            co_return;
+        }
+    }
+    if (closing_) co_return;
+    const bool can_ask = !busy_ && inbox_.empty() && worker_.shared().gate.view().lets_pass();
+    if (can_ask && needs_reading()) co_await read_state();
+    // A statement that is being made, or a reading that had to be put off, is brought after the gate has opened.
+    auto armed = armed_;
+    if (closing_ || !armed || pinned()) co_return;
+    const std::string failure = co_await replay(*armed);
+    if (failure.empty() || closing_) co_return;
+    arm_failure_ = fmt::format("cannot be armed: {}", failure);
+    armed->stream->close();
+    if (armed_ == armed) armed_.reset();
 }
 
 void Session::disarm() {
-  arm_failure_.clear();
-  if (!armed_ || task_) return;
-  std::string bye;
-  protocol::append_terminate(bye);
-  armed_->stream->write(bye.data(), bye.size());
-  armed_->stream->close();
-  armed_.reset();
-  ledger_.statements().forget();
+    arm_failure_.clear();
+    if (!armed_ || task_) return;
+    std::string bye;
+    protocol::append_terminate(bye);
+    armed_->stream->write(bye.data(), bye.size());
+    armed_->stream->close();
+    armed_.reset();
+    ledger_.statements().forget();
 }
 
 /// At a safe point, the gate open towards `side`: everything the session has is brought there. Returns what went wrong.
 Task<std::string> Session::move(Side side) {
-  if (needs_reading()) {
-    const std::string failure = co_await read_state();
-    if (!failure.empty()) co_return state_.pinned;
-  }
-  if (std::string why = pin_reason(); !why.empty()) co_return why;
-  if (armed_ && armed_->side != side) {
-    armed_->stream->close();
-    armed_.reset();
-  }
-  if (!armed_) {
-    const std::string failure = co_await open_armed(side);
+    if (needs_reading()) {
+        const std::string failure = co_await read_state();
+        if (!failure.empty()) co_return state_.pinned;
+    }
+    if (std::string why = pin_reason(); !why.empty()) co_return why;
+    if (armed_ && armed_->side != side) {
+        armed_->stream->close();
+        armed_.reset();
+    }
+    if (!armed_) {
+        const std::string failure = co_await open_armed(side);
+        if (!failure.empty()) co_return failure;
+    }
+    auto target = armed_;
+    const std::string failure = co_await replay(*target);
     if (!failure.empty()) co_return failure;
-  }
-  auto target = armed_;
-  const std::string failure = co_await replay(*target);
-  if (!failure.empty()) co_return failure;
-  if (!state_.channels.empty() && current_->stream->open()) {
-    // A Sync on the old backend brings every notification that was sent there before; they go first.
-    std::string sync;
-    protocol::append_sync(sync);
-    Exchange exchange(worker_.context());
-    co_await ask(*current_, sync, exchange);
-  }
-  if (closing_ || target != armed_ || !target->stream->open()) co_return "the new server closed the connection";
-  change_over();
-  co_return std::string();
+    if (!state_.channels.empty() && current_->stream->open()) {
+        // A Sync on the old backend brings every notification that was sent there before; they go first.
+        std::string sync;
+        protocol::append_sync(sync);
+        Exchange exchange(worker_.context());
+        co_await ask(*current_, sync, exchange);
+    }
+    if (closing_ || target != armed_ || !target->stream->open()) co_return "the new server closed the connection";
+    change_over();
+    co_return std::string();
 }
 
 /// The one swap.
 void Session::change_over() {
-  former_ = std::move(current_);
-  current_ = std::move(armed_);
-  armed_.reset();
-  arm_failure_.clear();
-  ledger_.replies().reset(protocol::TransactionStatus::idle);
-  retell_ = true;
-  std::string notifications = std::exchange(current_->kept_notifications, {});
-  if (!notifications.empty()) send_to_client(notifications);
-  worker_.counters().moves.add();
-  ++worker_.tally().moved;
+    former_ = std::move(current_);
+    current_ = std::move(armed_);
+    armed_.reset();
+    arm_failure_.clear();
+    ledger_.replies().reset(protocol::TransactionStatus::idle);
+    retell_ = true;
+    std::string notifications = std::exchange(current_->kept_notifications, {});
+    if (!notifications.empty()) send_to_client(notifications);
+    worker_.counters().moves.add();
+    ++worker_.tally().moved;
 }
 
 Task<bool> Session::move_or_end(Side side) {
-  const auto self = shared_from_this();
-  const TaskMark mark(task_, *this);
-  const std::string failure = co_await move(side);
-  if (failure.empty()) co_return true;
-  if (closing_) co_return false;
-  spdlog::error("session {} of user \"{}\" could not be moved to {}: {}", id_, user_, name(side), failure);
-  worker_.counters().moves_failed.add();
-  ++worker_.tally().failed;
-  end("57P01", fmt::format("terminating connection because the session could not be moved to {}: {}", name(side), failure),
-      "The database has been switched to another server; connect again.");
-  co_return false;
+    const auto self = shared_from_this();
+    const TaskMark mark(task_, *this);
+    const std::string failure = co_await move(side);
+    if (failure.empty()) co_return true;
+    if (closing_) co_return false;
+    spdlog::error("session {} of user \"{}\" could not be moved to {}: {}", id_, user_, name(side), failure);
+    worker_.counters().moves_failed.add();
+    ++worker_.tally().failed;
+    end("57P01",
+        fmt::format("terminating connection because the session could not be moved to {}: {}", name(side), failure),
+        "The database has been switched to another server; connect again.");
+    co_return false;
 }
 
-/// After the window, for sessions that have not spoken yet. One that is not at a safe point cannot be: the gate was only
-/// opened after all were.
+/// After the window, for sessions that have not spoken yet. One that is not at a safe point cannot be: the gate was
+/// only opened after all were.
 Task<void> Session::move_in_background() {
-  const auto self = shared_from_this();
-  while (task_ && !closing_) co_await task_ended_.wait();
-  const Gate::View gate = worker_.shared().gate.view();
-  if (closing_ || !current_ || busy_ || !gate.lets_pass() || current_->side == gate.side) co_return;
-  if (replication_) {
-    ++worker_.tally().ended;
-    worker_.counters().ended.add();
-    end("57P01", "terminating replication connection because the database was switched to another server", "Connect again.");
-    co_return;
-  }
-  co_await move_or_end(gate.side);
+    const auto self = shared_from_this();
+    while (task_ && !closing_) co_await task_ended_.wait();
+    const Gate::View gate = worker_.shared().gate.view();
+    if (closing_ || !current_ || busy_ || !gate.lets_pass() || current_->side == gate.side) co_return;
+    if (replication_) {
+        ++worker_.tally().ended;
+        worker_.counters().ended.add();
+        end("57P01", "terminating replication connection because the database was switched to another server",
+            "Connect again.");
+        co_return;
+    }
+    co_await move_or_end(gate.side);
 }
 
 void Session::leave_former() {
-  if (!former_) return;
-  std::string bye;
-  protocol::append_terminate(bye);
-  former_->stream->write(bye.data(), bye.size());
-  former_->stream->close();
-  former_.reset();
+    if (!former_) return;
+    std::string bye;
+    protocol::append_terminate(bye);
+    former_->stream->write(bye.data(), bye.size());
+    former_->stream->close();
+    former_.reset();
 }
 
 }  // namespace turnout::proxy

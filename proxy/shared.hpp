@@ -17,55 +17,55 @@ namespace turnout::proxy {
 
 /// The settings with what was made of them. Immutable; RELOAD publishes another.
 struct Runtime {
-  control::DataPlaneSettings settings;
-  TlsContext server_tls;
-  std::array<TlsContext, 2> client_tls;
+    control::DataPlaneSettings settings;
+    TlsContext server_tls;
+    std::array<TlsContext, 2> client_tls;
 
-  /// Throws std::runtime_error that names what could not be used.
-  static std::shared_ptr<const Runtime> make(const control::DataPlaneSettings& settings);
-  bool lists(const std::string& database) const;
+    /// Throws std::runtime_error that names what could not be used.
+    static std::shared_ptr<const Runtime> make(const control::DataPlaneSettings& settings);
+    bool lists(const std::string& database) const;
 };
 
 /// Why nobody is served at present.
 struct Refusal {
-  std::string message;
-  std::string hint;
+    std::string message;
+    std::string hint;
 };
 
 struct Shared {
-  explicit Shared(control::RoleDirectory& roles) : directory(roles) {}
+    explicit Shared(control::RoleDirectory& roles) : directory(roles) {}
 
-  control::RoleDirectory& directory;
-  Gate gate;
-  CancelRegistry cancels;
-  std::atomic<bool> served{false};
-  /// When control last showed that it works on its claim.
-  std::atomic<control::Clock::rep> claim_fed{0};
-  std::atomic<bool> shutting_down{false};
-  std::atomic<std::size_t> clients{0};
-  std::atomic<std::uint64_t> next_session{1};
+    control::RoleDirectory& directory;
+    Gate gate;
+    CancelRegistry cancels;
+    std::atomic<bool> served{false};
+    /// When control last showed that it works on its claim.
+    std::atomic<control::Clock::rep> claim_fed{0};
+    std::atomic<bool> shutting_down{false};
+    std::atomic<std::size_t> clients{0};
+    std::atomic<std::uint64_t> next_session{1};
 
-  std::shared_ptr<const Runtime> runtime() const {
-    const std::lock_guard lock(mutex_);
-    return runtime_;
-  }
-  void publish(std::shared_ptr<const Runtime> runtime) {
-    const std::lock_guard lock(mutex_);
-    runtime_ = std::move(runtime);
-  }
-  Refusal refusal() const {
-    const std::lock_guard lock(mutex_);
-    return refusal_;
-  }
-  void refuse(Refusal refusal) {
-    const std::lock_guard lock(mutex_);
-    refusal_ = std::move(refusal);
-  }
+    std::shared_ptr<const Runtime> runtime() const {
+        const std::lock_guard lock(mutex_);
+        return runtime_;
+    }
+    void publish(std::shared_ptr<const Runtime> runtime) {
+        const std::lock_guard lock(mutex_);
+        runtime_ = std::move(runtime);
+    }
+    Refusal refusal() const {
+        const std::lock_guard lock(mutex_);
+        return refusal_;
+    }
+    void refuse(Refusal refusal) {
+        const std::lock_guard lock(mutex_);
+        refusal_ = std::move(refusal);
+    }
 
- private:
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Runtime> runtime_;
-  Refusal refusal_{"turnout has not yet found out which side is active", "Try again in a moment."};
+  private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Runtime> runtime_;
+    Refusal refusal_{"turnout has not yet found out which side is active", "Try again in a moment."};
 };
 
 }  // namespace turnout::proxy

@@ -17,192 +17,192 @@ namespace turnout::proxy {
 namespace asio = boost::asio;
 
 Stream::Stream(asio::io_context& context, int socket, int family) : socket_(context), fd_(socket), family_(family) {
-  boost::system::error_code ignored;
-  socket_.assign(asio::generic::stream_protocol(family, 0), socket, ignored);
-  // The descriptor is non-blocking already; this tells Asio, so that it does not ask the kernel at each wait.
-  socket_.native_non_blocking(true, ignored);
+    boost::system::error_code ignored;
+    socket_.assign(asio::generic::stream_protocol(family, 0), socket, ignored);
+    // The descriptor is non-blocking already; this tells Asio, so that it does not ask the kernel at each wait.
+    socket_.native_non_blocking(true, ignored);
 }
 
 Stream::~Stream() { close(); }
 
 Stream::Io Stream::read(void* data, std::size_t size) noexcept {
-  if (fd_ < 0) return {Status::closed, 0};
-  if (ssl_ != nullptr) {
-    ERR_clear_error();
-    return tls_result(SSL_read(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX))));
-  }
-  for (;;) {
-    const ssize_t n = ::recv(fd_, data, size, 0);
-    if (n > 0) return {Status::ok, static_cast<std::size_t>(n)};
-    if (n == 0) return {Status::closed, 0};
-    if (errno == EINTR) continue;
-    return {errno == EAGAIN || errno == EWOULDBLOCK ? Status::want_read : Status::failed, 0};
-  }
+    if (fd_ < 0) return {Status::closed, 0};
+    if (ssl_ != nullptr) {
+        ERR_clear_error();
+        return tls_result(SSL_read(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX))));
+    }
+    for (;;) {
+        const ssize_t n = ::recv(fd_, data, size, 0);
+        if (n > 0) return {Status::ok, static_cast<std::size_t>(n)};
+        if (n == 0) return {Status::closed, 0};
+        if (errno == EINTR) continue;
+        return {errno == EAGAIN || errno == EWOULDBLOCK ? Status::want_read : Status::failed, 0};
+    }
 }
 
 Stream::Io Stream::write(const void* data, std::size_t size) noexcept {
-  if (fd_ < 0) return {Status::closed, 0};
-  if (ssl_ != nullptr) {
-    ERR_clear_error();
-    return tls_result(SSL_write(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX))));
-  }
-  for (;;) {
-    const ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL);
-    if (n >= 0) return {n > 0 ? Status::ok : Status::want_write, static_cast<std::size_t>(n)};
-    if (errno == EINTR) continue;
-    return {errno == EAGAIN || errno == EWOULDBLOCK ? Status::want_write : Status::failed, 0};
-  }
+    if (fd_ < 0) return {Status::closed, 0};
+    if (ssl_ != nullptr) {
+        ERR_clear_error();
+        return tls_result(SSL_write(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX))));
+    }
+    for (;;) {
+        const ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL);
+        if (n >= 0) return {n > 0 ? Status::ok : Status::want_write, static_cast<std::size_t>(n)};
+        if (errno == EINTR) continue;
+        return {errno == EAGAIN || errno == EWOULDBLOCK ? Status::want_write : Status::failed, 0};
+    }
 }
 
 Stream::Io Stream::tls_result(int result) const noexcept {
-  if (result > 0) return {Status::ok, static_cast<std::size_t>(result)};
-  switch (SSL_get_error(ssl_, result)) {
-    case SSL_ERROR_WANT_READ: return {Status::want_read, 0};
-    case SSL_ERROR_WANT_WRITE: return {Status::want_write, 0};
-    case SSL_ERROR_ZERO_RETURN: return {Status::closed, 0};
-    default: return {Status::failed, 0};
-  }
+    if (result > 0) return {Status::ok, static_cast<std::size_t>(result)};
+    switch (SSL_get_error(ssl_, result)) {
+        case SSL_ERROR_WANT_READ: return {Status::want_read, 0};
+        case SSL_ERROR_WANT_WRITE: return {Status::want_write, 0};
+        case SSL_ERROR_ZERO_RETURN: return {Status::closed, 0};
+        default: return {Status::failed, 0};
+    }
 }
 
 Task<bool> Stream::wait(Status want) {
-  if (fd_ < 0) co_return false;
-  const auto kind = want == Status::want_write ? Socket::wait_write : Socket::wait_read;
-  auto [error] = co_await socket_.async_wait(kind, as_value);
-  co_return !error && fd_ >= 0;
+    if (fd_ < 0) co_return false;
+    const auto kind = want == Status::want_write ? Socket::wait_write : Socket::wait_read;
+    auto [error] = co_await socket_.async_wait(kind, as_value);
+    co_return !error && fd_ >= 0;
 }
 
 Task<bool> Stream::read_exactly(void* data, std::size_t size) {
-  auto* to = static_cast<char*>(data);
-  while (size > 0) {
-    const Io io = read(to, size);
-    if (io.status == Status::ok) {
-      to += io.bytes;
-      size -= io.bytes;
-      continue;
+    auto* to = static_cast<char*>(data);
+    while (size > 0) {
+        const Io io = read(to, size);
+        if (io.status == Status::ok) {
+            to += io.bytes;
+            size -= io.bytes;
+            continue;
+        }
+        if (io.status == Status::closed || io.status == Status::failed) co_return false;
+        const bool ready = co_await wait(io.status);
+        if (!ready) co_return false;
     }
-    if (io.status == Status::closed || io.status == Status::failed) co_return false;
-    const bool ready = co_await wait(io.status);
-    if (!ready) co_return false;
-  }
-  co_return true;
+    co_return true;
 }
 
 Task<bool> Stream::write_all(std::string_view data) {
-  while (!data.empty()) {
-    const Io io = write(data.data(), data.size());
-    if (io.status == Status::ok) {
-      data.remove_prefix(io.bytes);
-      continue;
+    while (!data.empty()) {
+        const Io io = write(data.data(), data.size());
+        if (io.status == Status::ok) {
+            data.remove_prefix(io.bytes);
+            continue;
+        }
+        if (io.status == Status::closed || io.status == Status::failed) co_return false;
+        const bool ready = co_await wait(io.status);
+        if (!ready) co_return false;
     }
-    if (io.status == Status::closed || io.status == Status::failed) co_return false;
-    const bool ready = co_await wait(io.status);
-    if (!ready) co_return false;
-  }
-  co_return true;
+    co_return true;
 }
 
 Task<int> Stream::peek() {
-  for (;;) {
-    unsigned char byte = 0;
-    const ssize_t n = fd_ < 0 ? 0 : ::recv(fd_, &byte, 1, MSG_PEEK);
-    if (n == 1) co_return byte;
-    if (n == 0 || (errno != EAGAIN && errno != EINTR)) co_return -1;
-    const bool ready = co_await wait(Status::want_read);
-    if (!ready) co_return -1;
-  }
+    for (;;) {
+        unsigned char byte = 0;
+        const ssize_t n = fd_ < 0 ? 0 : ::recv(fd_, &byte, 1, MSG_PEEK);
+        if (n == 1) co_return byte;
+        if (n == 0 || (errno != EAGAIN && errno != EINTR)) co_return -1;
+        const bool ready = co_await wait(Status::want_read);
+        if (!ready) co_return -1;
+    }
 }
 
 Task<std::string> Stream::accept_tls(ssl_ctx_st* context) {
-  ssl_ = SSL_new(context);
-  SSL_set_fd(ssl_, fd_);
-  SSL_set_accept_state(ssl_);
-  return shake_hands();
+    ssl_ = SSL_new(context);
+    SSL_set_fd(ssl_, fd_);
+    SSL_set_accept_state(ssl_);
+    return shake_hands();
 }
 
 Task<std::string> Stream::connect_tls(ssl_ctx_st* context, std::string host_name, bool verify_name) {
-  ssl_ = SSL_new(context);
-  SSL_set_fd(ssl_, fd_);
-  SSL_set_connect_state(ssl_);
-  in6_addr numeric{};
-  const bool is_address = ::inet_pton(AF_INET, host_name.c_str(), &numeric) == 1 ||
-                          ::inet_pton(AF_INET6, host_name.c_str(), &numeric) == 1;
-  // RFC 6066, 3: a server name indication is never an address.
-  if (!host_name.empty() && !is_address) SSL_set_tlsext_host_name(ssl_, host_name.c_str());
-  if (verify_name && is_address) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host_name.c_str());
-  if (verify_name && !is_address) SSL_set1_host(ssl_, host_name.c_str());
-  return shake_hands();
+    ssl_ = SSL_new(context);
+    SSL_set_fd(ssl_, fd_);
+    SSL_set_connect_state(ssl_);
+    in6_addr numeric{};
+    const bool is_address = ::inet_pton(AF_INET, host_name.c_str(), &numeric) == 1 ||
+                            ::inet_pton(AF_INET6, host_name.c_str(), &numeric) == 1;
+    // RFC 6066, 3: a server name indication is never an address.
+    if (!host_name.empty() && !is_address) SSL_set_tlsext_host_name(ssl_, host_name.c_str());
+    if (verify_name && is_address) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host_name.c_str());
+    if (verify_name && !is_address) SSL_set1_host(ssl_, host_name.c_str());
+    return shake_hands();
 }
 
 Task<std::string> Stream::shake_hands() {
-  for (;;) {
-    if (fd_ < 0) co_return "the connection was closed";
-    ERR_clear_error();
-    const int result = SSL_do_handshake(ssl_);
-    if (result == 1) co_return std::string();
-    const Io io = tls_result(result);
-    if (io.status != Status::want_read && io.status != Status::want_write) {
-      const long verify = SSL_get_verify_result(ssl_);
-      if (verify != X509_V_OK) co_return fmt::format("certificate: {}", X509_verify_cert_error_string(verify));
-      const unsigned long code = ERR_get_error();
-      char text[256] = "the peer closed the connection during the TLS handshake";
-      if (code != 0) ERR_error_string_n(code, text, sizeof text);
-      co_return std::string(text);
+    for (;;) {
+        if (fd_ < 0) co_return "the connection was closed";
+        ERR_clear_error();
+        const int result = SSL_do_handshake(ssl_);
+        if (result == 1) co_return std::string();
+        const Io io = tls_result(result);
+        if (io.status != Status::want_read && io.status != Status::want_write) {
+            const long verify = SSL_get_verify_result(ssl_);
+            if (verify != X509_V_OK) co_return fmt::format("certificate: {}", X509_verify_cert_error_string(verify));
+            const unsigned long code = ERR_get_error();
+            char text[256] = "the peer closed the connection during the TLS handshake";
+            if (code != 0) ERR_error_string_n(code, text, sizeof text);
+            co_return std::string(text);
+        }
+        const bool ready = co_await wait(io.status);
+        if (!ready) co_return "the connection was closed during the TLS handshake";
     }
-    const bool ready = co_await wait(io.status);
-    if (!ready) co_return "the connection was closed during the TLS handshake";
-  }
 }
 
 bool Stream::pending() const noexcept { return ssl_ != nullptr && SSL_pending(ssl_) > 0; }
 
 void Stream::close() noexcept {
-  if (fd_ < 0) return;
-  if (ssl_ != nullptr) {
-    if (SSL_is_init_finished(ssl_) == 1) {
-      ERR_clear_error();
-      SSL_shutdown(ssl_);
+    if (fd_ < 0) return;
+    if (ssl_ != nullptr) {
+        if (SSL_is_init_finished(ssl_) == 1) {
+            ERR_clear_error();
+            SSL_shutdown(ssl_);
+        }
+        SSL_free(ssl_);
+        ssl_ = nullptr;
     }
-    SSL_free(ssl_);
-    ssl_ = nullptr;
-  }
-  boost::system::error_code ignored;
-  socket_.close(ignored);
-  fd_ = -1;
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    fd_ = -1;
 }
 
 std::string peer_name(int socket) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "[gone]";
-  char text[INET6_ADDRSTRLEN] = "";
-  if (address.ss_family == AF_INET) {
-    const auto* in = reinterpret_cast<const sockaddr_in*>(&address);
-    ::inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
-    return fmt::format("{}:{}", text, ntohs(in->sin_port));
-  }
-  if (address.ss_family == AF_INET6) {
-    const auto* in = reinterpret_cast<const sockaddr_in6*>(&address);
-    ::inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
-    return fmt::format("[{}]:{}", text, ntohs(in->sin6_port));
-  }
-  return "[local]";
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "[gone]";
+    char text[INET6_ADDRSTRLEN] = "";
+    if (address.ss_family == AF_INET) {
+        const auto* in = reinterpret_cast<const sockaddr_in*>(&address);
+        ::inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+        return fmt::format("{}:{}", text, ntohs(in->sin_port));
+    }
+    if (address.ss_family == AF_INET6) {
+        const auto* in = reinterpret_cast<const sockaddr_in6*>(&address);
+        ::inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
+        return fmt::format("[{}]:{}", text, ntohs(in->sin6_port));
+    }
+    return "[local]";
 }
 
 bool peer_is_local(int socket) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
-  if (address.ss_family == AF_UNIX) return true;
-  if (address.ss_family == AF_INET) {
-    const auto* in = reinterpret_cast<const sockaddr_in*>(&address);
-    return (ntohl(in->sin_addr.s_addr) >> 24) == 127;
-  }
-  if (address.ss_family == AF_INET6) {
-    const auto* in = reinterpret_cast<const sockaddr_in6*>(&address);
-    if (IN6_IS_ADDR_LOOPBACK(&in->sin6_addr)) return true;
-    return IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) && in->sin6_addr.s6_addr[12] == 127;
-  }
-  return false;
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
+    if (address.ss_family == AF_UNIX) return true;
+    if (address.ss_family == AF_INET) {
+        const auto* in = reinterpret_cast<const sockaddr_in*>(&address);
+        return (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+    }
+    if (address.ss_family == AF_INET6) {
+        const auto* in = reinterpret_cast<const sockaddr_in6*>(&address);
+        if (IN6_IS_ADDR_LOOPBACK(&in->sin6_addr)) return true;
+        return IN6_IS_ADDR_V4MAPPED(&in->sin6_addr) && in->sin6_addr.s6_addr[12] == 127;
+    }
+    return false;
 }
 
 }  // namespace turnout::proxy

@@ -1,5 +1,6 @@
 // A non-blocking socket, with or without TLS on it. OpenSSL works on the socket itself (SSL_set_fd): it holds buffers
-// only while bytes are in them (SSL_MODE_RELEASE_BUFFERS), 14 KB a session instead of the 71 KB of a pair of memory BIOs.
+// only while bytes are in them (SSL_MODE_RELEASE_BUFFERS), 14 KB a session instead of the 71 KB of a pair of memory
+// BIOs.
 #pragma once
 
 #include <boost/asio/basic_stream_socket.hpp>
@@ -21,59 +22,59 @@ namespace turnout::proxy {
 /// A connected stream socket of any family. Used by the thread of its io_context only. Waiting for reading and waiting
 /// for writing may overlap; two waits of one kind may not. close() ends every wait.
 class Stream {
- public:
-  enum class Status : std::uint8_t { ok, want_read, want_write, closed, failed };
-  /// bytes is meaningful when status is ok, and then greater than 0.
-  struct Io {
-    Status status;
-    std::size_t bytes;
-  };
+  public:
+    enum class Status : std::uint8_t { ok, want_read, want_write, closed, failed };
+    /// bytes is meaningful when status is ok, and then greater than 0.
+    struct Io {
+        Status status;
+        std::size_t bytes;
+    };
 
-  /// Takes over a connected or connecting non-blocking socket.
-  Stream(boost::asio::io_context& context, int socket, int family);
-  ~Stream();
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
+    /// Takes over a connected or connecting non-blocking socket.
+    Stream(boost::asio::io_context& context, int socket, int family);
+    ~Stream();
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
 
-  /// One attempt, which never blocks. `want_*` says what to wait for before the next one.
-  Io read(void* data, std::size_t size) noexcept;
-  Io write(const void* data, std::size_t size) noexcept;
+    /// One attempt, which never blocks. `want_*` says what to wait for before the next one.
+    Io read(void* data, std::size_t size) noexcept;
+    Io write(const void* data, std::size_t size) noexcept;
 
-  /// Waits until the socket is ready as `want_read` or `want_write` asks; false when it was closed meanwhile.
-  Task<bool> wait(Status want);
+    /// Waits until the socket is ready as `want_read` or `want_write` asks; false when it was closed meanwhile.
+    Task<bool> wait(Status want);
 
-  /// Whole transfers, for handshakes. False: the peer has gone or the stream failed.
-  Task<bool> read_exactly(void* data, std::size_t size);
-  Task<bool> write_all(std::string_view data);
+    /// Whole transfers, for handshakes. False: the peer has gone or the stream failed.
+    Task<bool> read_exactly(void* data, std::size_t size);
+    Task<bool> write_all(std::string_view data);
 
-  /// The next byte without taking it, or -1. Only before TLS.
-  Task<int> peek();
+    /// The next byte without taking it, or -1. Only before TLS.
+    Task<int> peek();
 
-  /// TLS as the server side, or as the client side towards `host_name` (SNI; with `verify_name` the certificate must
-  /// carry it). Returns an empty string on success, else what went wrong.
-  Task<std::string> accept_tls(ssl_ctx_st* context);
-  Task<std::string> connect_tls(ssl_ctx_st* context, std::string host_name, bool verify_name);
+    /// TLS as the server side, or as the client side towards `host_name` (SNI; with `verify_name` the certificate must
+    /// carry it). Returns an empty string on success, else what went wrong.
+    Task<std::string> accept_tls(ssl_ctx_st* context);
+    Task<std::string> connect_tls(ssl_ctx_st* context, std::string host_name, bool verify_name);
 
-  bool tls() const { return ssl_ != nullptr; }
-  ssl_st* ssl() const { return ssl_; }
-  int socket() const { return fd_; }
-  int family() const { return family_; }
-  bool open() const { return fd_ >= 0; }
-  /// Closes at once, with a TLS close_notify if that can be had without waiting.
-  void close() noexcept;
-  /// True when decrypted bytes wait inside OpenSSL, so that the socket need not become readable again.
-  bool pending() const noexcept;
+    bool tls() const { return ssl_ != nullptr; }
+    ssl_st* ssl() const { return ssl_; }
+    int socket() const { return fd_; }
+    int family() const { return family_; }
+    bool open() const { return fd_ >= 0; }
+    /// Closes at once, with a TLS close_notify if that can be had without waiting.
+    void close() noexcept;
+    /// True when decrypted bytes wait inside OpenSSL, so that the socket need not become readable again.
+    bool pending() const noexcept;
 
- private:
-  Task<std::string> shake_hands();
-  Io tls_result(int result) const noexcept;
+  private:
+    Task<std::string> shake_hands();
+    Io tls_result(int result) const noexcept;
 
-  using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
-                                                  boost::asio::io_context::executor_type>;
-  Socket socket_;
-  int fd_;
-  int family_;
-  ssl_st* ssl_ = nullptr;
+    using Socket =
+        boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+    Socket socket_;
+    int fd_;
+    int family_;
+    ssl_st* ssl_ = nullptr;
 };
 
 /// "127.0.0.1:5432", "[::1]:5432" or "[local]" of the other end.

@@ -11,28 +11,28 @@ namespace turnout::proxy {
 namespace {
 
 [[noreturn]] void fail(const char* what, const std::string& file) {
-  char text[256] = "unknown reason";
-  if (const unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, text, sizeof text);
-  ERR_clear_error();
-  throw std::runtime_error(fmt::format("could not use the {} \"{}\": {}", what, file, text));
+    char text[256] = "unknown reason";
+    if (const unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, text, sizeof text);
+    ERR_clear_error();
+    throw std::runtime_error(fmt::format("could not use the {} \"{}\": {}", what, file, text));
 }
 
 TlsContext make(const SSL_METHOD* method) {
-  ERR_clear_error();
-  TlsContext context(SSL_CTX_new(method), SSL_CTX_free);
-  if (!context) throw std::runtime_error("OpenSSL has no memory for a TLS context");
-  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                      SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
-  return context;
+    ERR_clear_error();
+    TlsContext context(SSL_CTX_new(method), SSL_CTX_free);
+    if (!context) throw std::runtime_error("OpenSSL has no memory for a TLS context");
+    SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+    SSL_CTX_set_mode(context.get(),
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+    return context;
 }
 
 void use_pair(SSL_CTX* context, const std::string& certificate, const std::string& key) {
-  if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1) fail("certificate", certificate);
-  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1) fail("private key", key);
-  if (SSL_CTX_check_private_key(context) != 1) fail("private key (it does not fit the certificate)", key);
+    if (SSL_CTX_use_certificate_chain_file(context, certificate.c_str()) != 1) fail("certificate", certificate);
+    if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1) fail("private key", key);
+    if (SSL_CTX_check_private_key(context) != 1) fail("private key (it does not fit the certificate)", key);
 }
 
 constexpr unsigned char kAlpn[] = "\x0apostgresql";
@@ -40,68 +40,66 @@ constexpr unsigned char kAlpn[] = "\x0apostgresql";
 /// Direct TLS must name the protocol (manual, "SSL Session Encryption"); a client that names only others is refused.
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
                 void*) {
-  for (unsigned at = 0; at < in_size; at += in[at] + 1U) {
-    if (in[at] == kAlpn[0] && at + 1U + in[at] <= in_size && std::memcmp(in + at, kAlpn, sizeof kAlpn - 1) == 0) {
-      *out = in + at + 1;
-      *out_size = in[at];
-      return SSL_TLSEXT_ERR_OK;
+    for (unsigned at = 0; at < in_size; at += in[at] + 1U) {
+        if (in[at] == kAlpn[0] && at + 1U + in[at] <= in_size && std::memcmp(in + at, kAlpn, sizeof kAlpn - 1) == 0) {
+            *out = in + at + 1;
+            *out_size = in[at];
+            return SSL_TLSEXT_ERR_OK;
+        }
     }
-  }
-  return SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 }  // namespace
 
 TlsContext make_server_tls(const control::ListenTls& settings) {
-  if (settings.mode == control::TlsMode::disable) return nullptr;
-  TlsContext context = make(TLS_server_method());
-  SSL_CTX_set_num_tickets(context.get(), 0);
-  SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
-  use_pair(context.get(), settings.certificate, settings.key);
-  SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
-  if (!settings.client_ca.empty()) {
-    if (SSL_CTX_load_verify_locations(context.get(), settings.client_ca.c_str(), nullptr) != 1) {
-      fail("client CA file", settings.client_ca);
+    if (settings.mode == control::TlsMode::disable) return nullptr;
+    TlsContext context = make(TLS_server_method());
+    SSL_CTX_set_num_tickets(context.get(), 0);
+    SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+    use_pair(context.get(), settings.certificate, settings.key);
+    SSL_CTX_set_alpn_select_cb(context.get(), select_alpn, nullptr);
+    if (!settings.client_ca.empty()) {
+        if (SSL_CTX_load_verify_locations(context.get(), settings.client_ca.c_str(), nullptr) != 1) {
+            fail("client CA file", settings.client_ca);
+        }
+        SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(settings.client_ca.c_str()));
+        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, nullptr);
     }
-    SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(settings.client_ca.c_str()));
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, nullptr);
-  }
-  return context;
+    return context;
 }
 
 TlsContext make_client_tls(const control::ServerAddress& address) {
-  using control::SslMode;
-  if (address.ssl_mode == SslMode::disable) return nullptr;
-  TlsContext context = make(TLS_client_method());
-  if (!address.ssl_certificate.empty()) use_pair(context.get(), address.ssl_certificate, address.ssl_key);
-  const bool has_root = !address.ssl_root_certificate.empty();
-  const bool must_verify = address.ssl_mode == SslMode::verify_ca || address.ssl_mode == SslMode::verify_full;
-  if (has_root &&
-      SSL_CTX_load_verify_locations(context.get(), address.ssl_root_certificate.c_str(), nullptr) != 1) {
-    fail("root certificate file", address.ssl_root_certificate);
-  }
-  if (must_verify && !has_root) SSL_CTX_set_default_verify_paths(context.get());
-  // libpq: `require` with a root certificate behaves like verify-ca.
-  if (must_verify || (address.ssl_mode == SslMode::require && has_root)) {
-    SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-  }
-  SSL_CTX_set_alpn_protos(context.get(), kAlpn, sizeof kAlpn - 1);
-  return context;
+    using control::SslMode;
+    if (address.ssl_mode == SslMode::disable) return nullptr;
+    TlsContext context = make(TLS_client_method());
+    if (!address.ssl_certificate.empty()) use_pair(context.get(), address.ssl_certificate, address.ssl_key);
+    const bool has_root = !address.ssl_root_certificate.empty();
+    const bool must_verify = address.ssl_mode == SslMode::verify_ca || address.ssl_mode == SslMode::verify_full;
+    if (has_root && SSL_CTX_load_verify_locations(context.get(), address.ssl_root_certificate.c_str(), nullptr) != 1) {
+        fail("root certificate file", address.ssl_root_certificate);
+    }
+    if (must_verify && !has_root) SSL_CTX_set_default_verify_paths(context.get());
+    // libpq: `require` with a root certificate behaves like verify-ca.
+    if (must_verify || (address.ssl_mode == SslMode::require && has_root)) {
+        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+    }
+    SSL_CTX_set_alpn_protos(context.get(), kAlpn, sizeof kAlpn - 1);
+    return context;
 }
 
 std::string tls_server_end_point(ssl_st* ssl, bool own) {
-  X509* certificate = own ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
-  int digest_nid = NID_undef;
-  if (certificate == nullptr ||
-      OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, nullptr) != 1) {
-    return {};
-  }
-  const bool weak = digest_nid == NID_md5 || digest_nid == NID_sha1;
-  const EVP_MD* digest = weak ? EVP_sha256() : EVP_get_digestbynid(digest_nid);
-  unsigned char hash[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  if (digest == nullptr || X509_digest(certificate, digest, hash, &size) != 1) return {};
-  return std::string(reinterpret_cast<const char*>(hash), size);
+    X509* certificate = own ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
+    int digest_nid = NID_undef;
+    if (certificate == nullptr || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, nullptr) != 1) {
+        return {};
+    }
+    const bool weak = digest_nid == NID_md5 || digest_nid == NID_sha1;
+    const EVP_MD* digest = weak ? EVP_sha256() : EVP_get_digestbynid(digest_nid);
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (digest == nullptr || X509_digest(certificate, digest, hash, &size) != 1) return {};
+    return std::string(reinterpret_cast<const char*>(hash), size);
 }
 
 }  // namespace turnout::proxy

@@ -21,8 +21,9 @@ TlsContext make_server_tls(const control::ListenTls& settings);
 /// when a root certificate is given). Throws std::runtime_error that names the file. Null when TLS is disabled.
 TlsContext make_client_tls(const control::ServerAddress& address);
 
-/// tls-server-end-point (RFC 5929, 4.1): the hash of the server's certificate, by the hash of its own signature, SHA-256
-/// in place of MD5 and SHA-1. Empty if it cannot be had. `own`: the certificate that we present, else the peer's.
+/// tls-server-end-point (RFC 5929, 4.1): the hash of the server's certificate, by the hash of its own signature,
+/// SHA-256 in place of MD5 and SHA-1. Empty if it cannot be had. `own`: the certificate that we present, else the
+/// peer's.
 std::string tls_server_end_point(ssl_st* ssl, bool own);
 
 }  // namespace turnout::proxy

@@ -24,220 +24,223 @@ Worker::Worker(Shared& shared)
 Worker::~Worker() { stop(); }
 
 void Worker::start() {
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "worker");
-    context_.run();
-  });
+    thread_ = std::thread([this] {
+        pthread_setname_np(pthread_self(), "worker");
+        context_.run();
+    });
 }
 
 void Worker::stop() {
-  if (!thread_.joinable()) return;
-  post([this] {
-    // Closing ends every wait, so that the coroutines unwind while their sessions still exist.
-    auto sessions = sessions_;
-    for (auto& [id, session] : sessions) session->close();
-    work_.reset();
-    gate_timer_.cancel();
-  });
-  thread_.join();
+    if (!thread_.joinable()) return;
+    post([this] {
+        // Closing ends every wait, so that the coroutines unwind while their sessions still exist.
+        auto sessions = sessions_;
+        for (auto& [id, session] : sessions) session->close();
+        work_.reset();
+        gate_timer_.cancel();
+    });
+    thread_.join();
 }
 
 void Worker::adopt(int socket, int family) {
-  post([this, socket, family] {
-    const std::uint64_t id = shared_.next_session.fetch_add(1, std::memory_order_relaxed);
-    auto session = std::make_shared<Session>(*this, socket, family, id);
-    sessions_.emplace(id, session);
-    counters_.clients.add();
-    session->start();
-  });
+    post([this, socket, family] {
+        const std::uint64_t id = shared_.next_session.fetch_add(1, std::memory_order_relaxed);
+        auto session = std::make_shared<Session>(*this, socket, family, id);
+        sessions_.emplace(id, session);
+        counters_.clients.add();
+        session->start();
+    });
 }
 
 void Worker::forget(std::uint64_t session) {
-  if (sessions_.erase(session) == 0) return;
-  counters_.clients.subtract();
-  shared_.clients.fetch_sub(1, std::memory_order_relaxed);
+    if (sessions_.erase(session) == 0) return;
+    counters_.clients.subtract();
+    shared_.clients.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // ------------------------------------------------------------------------------------------------------------ gate
 
 void Worker::gate_closed(const control::CloseRequest& request, const DrainGather& gather) {
-  drain_ = gather;
-  close_ = request;
-  busy_at_close_ = busy_;
-  watch_gate(request.attempt, request.deadline);
-  if (busy_ == 0 || shared_.gate.view().state == Gate::State::open) answer_drain();
+    drain_ = gather;
+    close_ = request;
+    busy_at_close_ = busy_;
+    watch_gate(request.attempt, request.deadline);
+    if (busy_ == 0 || shared_.gate.view().state == Gate::State::open) answer_drain();
 }
 
 void Worker::paused(const CountGather& gather) {
-  pause_ = gather;
-  if (busy_ == 0) answer_quiet();
+    pause_ = gather;
+    if (busy_ == 0) answer_quiet();
 }
 
 void Worker::answer_quiet() {
-  if (drain_) answer_drain();
-  if (!pause_) return;
-  auto gather = std::move(pause_);
-  pause_.reset();
-  gather->contribute(sessions_.size());
+    if (drain_) answer_drain();
+    if (!pause_) return;
+    auto gather = std::move(pause_);
+    pause_.reset();
+    gather->contribute(sessions_.size());
 }
 
-/// Whatever control does, this worker tries to expire the attempt at its deadline. If control was faster and has claimed
-/// it, the worker watches that the claim is fed: a control that hangs there would hold everybody for ever.
+/// Whatever control does, this worker tries to expire the attempt at its deadline. If control was faster and has
+/// claimed it, the worker watches that the claim is fed: a control that hangs there would hold everybody for ever.
 void Worker::watch_gate(std::uint64_t attempt, control::Clock::time_point at) {
-  if (at == control::Clock::time_point::max()) return;
-  gate_timer_.expires_at(at);
-  gate_timer_.async_wait([this, attempt](boost::system::error_code error) {
-    if (error) return;
-    shared_.gate.expire(attempt);
-    const Gate::View gate = shared_.gate.view();
-    if (gate.attempt != attempt || gate.state != Gate::State::claimed) return gate_changed();
-    const auto patience = shared_.runtime()->settings.claim_watchdog;
-    const control::Clock::time_point fed{control::Clock::duration(shared_.claim_fed.load(std::memory_order_acquire))};
-    if (control::Clock::now() - fed > patience) {
-      spdlog::critical("control holds a claimed switch and shows no life: ending the process, so that recovery decides");
-      spdlog::shutdown();
-      std::_Exit(70);
-    }
-    watch_gate(attempt, control::Clock::now() + patience / 4);
-  });
+    if (at == control::Clock::time_point::max()) return;
+    gate_timer_.expires_at(at);
+    gate_timer_.async_wait([this, attempt](boost::system::error_code error) {
+        if (error) return;
+        shared_.gate.expire(attempt);
+        const Gate::View gate = shared_.gate.view();
+        if (gate.attempt != attempt || gate.state != Gate::State::claimed) return gate_changed();
+        const auto patience = shared_.runtime()->settings.claim_watchdog;
+        const control::Clock::time_point fed{
+            control::Clock::duration(shared_.claim_fed.load(std::memory_order_acquire))};
+        if (control::Clock::now() - fed > patience) {
+            spdlog::critical(
+                "control holds a claimed switch and shows no life: ending the process, so that recovery decides");
+            spdlog::shutdown();
+            std::_Exit(70);
+        }
+        watch_gate(attempt, control::Clock::now() + patience / 4);
+    });
 }
 
 void Worker::gate_changed() {
-  const Gate::View gate = shared_.gate.view();
-  if (gate.state == Gate::State::open) {
-    gate_timer_.cancel();
-    if (drain_) answer_drain();
-  }
-  if (!gate.lets_pass()) return;
-  auto held = std::move(held_);
-  held_.clear();
-  for (auto& session : held) session->wake();
+    const Gate::View gate = shared_.gate.view();
+    if (gate.state == Gate::State::open) {
+        gate_timer_.cancel();
+        if (drain_) answer_drain();
+    }
+    if (!gate.lets_pass()) return;
+    auto held = std::move(held_);
+    held_.clear();
+    for (auto& session : held) session->wake();
 }
 
 void Worker::answer_drain() {
-  const Gate::View gate = shared_.gate.view();
-  const bool still_closed = gate.attempt == close_.attempt && gate.state != Gate::State::open;
-  if (still_closed && busy_ > 0) return;
-  control::DrainReport report;
-  report.busy_at_close = busy_at_close_;
-  report.outcome = still_closed ? control::DrainReport::Outcome::drained : control::DrainReport::Outcome::expired;
-  for (auto& [id, session] : sessions_) {
-    const bool in_the_way = still_closed ? close_.pinned != control::PinnedPolicy::end && session->pinned()
-                                         : !session->safe();
-    if (!in_the_way) continue;
-    if (still_closed) report.outcome = control::DrainReport::Outcome::pinned;
-    if (report.holding_up.size() < kNamed) report.holding_up.push_back(session->view());
-  }
-  auto gather = std::move(drain_);
-  drain_.reset();
-  gather->contribute(std::move(report));
+    const Gate::View gate = shared_.gate.view();
+    const bool still_closed = gate.attempt == close_.attempt && gate.state != Gate::State::open;
+    if (still_closed && busy_ > 0) return;
+    control::DrainReport report;
+    report.busy_at_close = busy_at_close_;
+    report.outcome = still_closed ? control::DrainReport::Outcome::drained : control::DrainReport::Outcome::expired;
+    for (auto& [id, session] : sessions_) {
+        const bool in_the_way =
+            still_closed ? close_.pinned != control::PinnedPolicy::end && session->pinned() : !session->safe();
+        if (!in_the_way) continue;
+        if (still_closed) report.outcome = control::DrainReport::Outcome::pinned;
+        if (report.holding_up.size() < kNamed) report.holding_up.push_back(session->view());
+    }
+    auto gather = std::move(drain_);
+    drain_.reset();
+    gather->contribute(std::move(report));
 }
 
 void Worker::opened_to_new_side(const MomentGather& gather) {
-  tally_.total = sessions_.size();
-  if (close_.pinned == control::PinnedPolicy::end) {
-    auto sessions = sessions_;
-    for (auto& [id, session] : sessions) {
-      if (!session->pinned()) continue;
-      ++tally_.ended;
-      counters_.ended.add();
-      session->end("57P01", "terminating connection because its session state cannot be moved to the other server",
-                   "The database is being switched to another server; connect again.");
+    tally_.total = sessions_.size();
+    if (close_.pinned == control::PinnedPolicy::end) {
+        auto sessions = sessions_;
+        for (auto& [id, session] : sessions) {
+            if (!session->pinned()) continue;
+            ++tally_.ended;
+            counters_.ended.add();
+            session->end("57P01",
+                         "terminating connection because its session state cannot be moved to the other server",
+                         "The database is being switched to another server; connect again.");
+        }
     }
-  }
-  gate_changed();
-  gather->contribute(control::Clock::now());
+    gate_changed();
+    gather->contribute(control::Clock::now());
 }
 
 // ----------------------------------------------------------------------------------------------------- arm and move
 
 void Worker::arm(const control::ArmRequest& request, unsigned at_once, const ArmGather& gather) {
-  arming_ = request;
-  hidden_state_ = request.hidden_state;
-  arm_at_once_ = at_once;
-  arm_gather_ = gather;
-  tally_ = {};
-  for (auto& [id, session] : sessions_) {
-    if (session->logged_in()) to_arm_.push_back(session);
-  }
-  const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_arm_.size()));
-  const std::size_t more = wanted > armers_ ? wanted - armers_ : 0;
-  armers_ += more;  // all at once: a coroutine that has nothing to wait for ends inside co_spawn
-  for (std::size_t i = 0; i < more; ++i) boost::asio::co_spawn(context_, run_armer(), boost::asio::detached);
+    arming_ = request;
+    hidden_state_ = request.hidden_state;
+    arm_at_once_ = at_once;
+    arm_gather_ = gather;
+    tally_ = {};
+    for (auto& [id, session] : sessions_) {
+        if (session->logged_in()) to_arm_.push_back(session);
+    }
+    const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_arm_.size()));
+    const std::size_t more = wanted > armers_ ? wanted - armers_ : 0;
+    armers_ += more;  // all at once: a coroutine that has nothing to wait for ends inside co_spawn
+    for (std::size_t i = 0; i < more; ++i) boost::asio::co_spawn(context_, run_armer(), boost::asio::detached);
 }
 
 void Worker::arm_later(const std::shared_ptr<Session>& session) {
-  if (!arming_) return;
-  to_arm_.push_back(session);
-  if (armers_ >= arm_at_once_) return;
-  ++armers_;
-  boost::asio::co_spawn(context_, run_armer(), boost::asio::detached);
+    if (!arming_) return;
+    to_arm_.push_back(session);
+    if (armers_ >= arm_at_once_) return;
+    ++armers_;
+    boost::asio::co_spawn(context_, run_armer(), boost::asio::detached);
 }
 
 Task<void> Worker::run_armer() {
-  while (arming_ && !to_arm_.empty()) {
-    auto session = to_arm_.front().lock();
-    to_arm_.pop_front();
-    if (session) co_await session->arm(*arming_);
-  }
-  if (--armers_ > 0 || !arm_gather_) co_return;
-  control::ArmReport report;
-  for (auto& [id, session] : sessions_) {
-    if (!session->logged_in()) continue;
-    ++report.total;
-    if (session->armed()) ++report.armed;
-    if (session->pinned() || !session->armed()) report.not_movable.push_back(session->view());
-  }
-  auto gather = std::move(arm_gather_);
-  arm_gather_.reset();
-  gather->contribute(std::move(report));
+    while (arming_ && !to_arm_.empty()) {
+        auto session = to_arm_.front().lock();
+        to_arm_.pop_front();
+        if (session) co_await session->arm(*arming_);
+    }
+    if (--armers_ > 0 || !arm_gather_) co_return;
+    control::ArmReport report;
+    for (auto& [id, session] : sessions_) {
+        if (!session->logged_in()) continue;
+        ++report.total;
+        if (session->armed()) ++report.armed;
+        if (session->pinned() || !session->armed()) report.not_movable.push_back(session->view());
+    }
+    auto gather = std::move(arm_gather_);
+    arm_gather_.reset();
+    gather->contribute(std::move(report));
 }
 
 void Worker::disarm() {
-  arming_.reset();
-  to_arm_.clear();
-  for (auto& [id, session] : sessions_) session->disarm();
+    arming_.reset();
+    to_arm_.clear();
+    for (auto& [id, session] : sessions_) session->disarm();
 }
 
 void Worker::finish_moves(unsigned at_once, const MoveGather& gather) {
-  move_gather_ = gather;
-  arming_.reset();
-  to_arm_.clear();
-  for (auto& [id, session] : sessions_) to_move_.push_back(session);
-  const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_move_.size()));
-  movers_ += wanted;
-  for (std::size_t i = 0; i < wanted; ++i) boost::asio::co_spawn(context_, run_mover(), boost::asio::detached);
+    move_gather_ = gather;
+    arming_.reset();
+    to_arm_.clear();
+    for (auto& [id, session] : sessions_) to_move_.push_back(session);
+    const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_move_.size()));
+    movers_ += wanted;
+    for (std::size_t i = 0; i < wanted; ++i) boost::asio::co_spawn(context_, run_mover(), boost::asio::detached);
 }
 
 Task<void> Worker::run_mover() {
-  while (!to_move_.empty()) {
-    auto session = to_move_.front().lock();
-    to_move_.pop_front();
-    if (session) co_await session->move_in_background();
-  }
-  if (--movers_ > 0) co_return;
-  for (auto& [id, session] : sessions_) session->leave_former();
-  auto gather = std::move(move_gather_);
-  move_gather_.reset();
-  gather->contribute(std::exchange(tally_, {}));
+    while (!to_move_.empty()) {
+        auto session = to_move_.front().lock();
+        to_move_.pop_front();
+        if (session) co_await session->move_in_background();
+    }
+    if (--movers_ > 0) co_return;
+    for (auto& [id, session] : sessions_) session->leave_former();
+    auto gather = std::move(move_gather_);
+    move_gather_.reset();
+    gather->contribute(std::exchange(tally_, {}));
 }
 
 // ---------------------------------------------------------------------------------------------------------- looking
 
 void Worker::views(const ViewsGather& gather) {
-  std::vector<control::SessionView> views;
-  views.reserve(sessions_.size());
-  for (auto& [id, session] : sessions_) views.push_back(session->view());
-  gather->contribute(std::move(views));
+    std::vector<control::SessionView> views;
+    views.reserve(sessions_.size());
+    for (auto& [id, session] : sessions_) views.push_back(session->view());
+    gather->contribute(std::move(views));
 }
 
 void Worker::end_sessions(bool now, const CountGather& gather) {
-  auto sessions = sessions_;
-  for (auto& [id, session] : sessions) {
-    if (!now && !session->safe()) continue;
-    session->end("57P01", "terminating connection due to administrator command", "");
-  }
-  gather->contribute(sessions_.size());
+    auto sessions = sessions_;
+    for (auto& [id, session] : sessions) {
+        if (!now && !session->safe()) continue;
+        session->end("57P01", "terminating connection due to administrator command", "");
+    }
+    gather->contribute(sessions_.size());
 }
 
 }  // namespace turnout::proxy

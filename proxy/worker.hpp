@@ -31,95 +31,95 @@ using MomentGather = std::shared_ptr<Gather<control::Clock::time_point>>;
 using CountGather = std::shared_ptr<Gather<std::size_t>>;
 
 class Worker {
- public:
-  explicit Worker(Shared& shared);
-  ~Worker();
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
+  public:
+    explicit Worker(Shared& shared);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
 
-  void start();
-  /// Stops the thread; sessions that still live are dropped.
-  void stop();
+    void start();
+    /// Stops the thread; sessions that still live are dropped.
+    void stop();
 
-  // --- from any thread
-  /// Takes over an accepted, non-blocking socket.
-  void adopt(int socket, int family);
-  template <class F>
-  void post(F f) {
-    boost::asio::post(context_, std::move(f));
-  }
-  std::size_t load() const { return counters_.clients.load(std::memory_order_relaxed); }
-  const WorkerCounters& counters() const { return counters_; }
+    // --- from any thread
+    /// Takes over an accepted, non-blocking socket.
+    void adopt(int socket, int family);
+    template <class F>
+    void post(F f) {
+        boost::asio::post(context_, std::move(f));
+    }
+    std::size_t load() const { return counters_.clients.load(std::memory_order_relaxed); }
+    const WorkerCounters& counters() const { return counters_; }
 
-  // --- on the worker's own thread, for its sessions
-  boost::asio::io_context& context() { return context_; }
-  Shared& shared() { return shared_; }
-  WorkerCounters& counters() { return counters_; }
-  /// One read buffer for all: valid until the next suspension of the coroutine that uses it.
-  std::vector<char>& buffer() { return buffer_; }
-  /// A session leaves its safe point, or reaches one. Logging in counts as busy.
-  void became_busy() { ++busy_; }
-  void became_safe() {
-    if (--busy_ == 0 && (drain_ || pause_)) answer_quiet();
-  }
-  /// The session waits for the gate and wants to be woken when it changes.
-  void hold(std::shared_ptr<Session> session) { held_.push_back(std::move(session)); }
-  /// The session has logged in, or lost its armed backend, or may have become pinned: (re)arm it if arming is on.
-  void arm_later(const std::shared_ptr<Session>& session);
-  void forget(std::uint64_t session);
-  control::MoveReport& tally() { return tally_; }
-  /// Functions may change session state behind a plain SELECT, as the last arming was told.
-  bool hidden_state() const { return hidden_state_; }
+    // --- on the worker's own thread, for its sessions
+    boost::asio::io_context& context() { return context_; }
+    Shared& shared() { return shared_; }
+    WorkerCounters& counters() { return counters_; }
+    /// One read buffer for all: valid until the next suspension of the coroutine that uses it.
+    std::vector<char>& buffer() { return buffer_; }
+    /// A session leaves its safe point, or reaches one. Logging in counts as busy.
+    void became_busy() { ++busy_; }
+    void became_safe() {
+        if (--busy_ == 0 && (drain_ || pause_)) answer_quiet();
+    }
+    /// The session waits for the gate and wants to be woken when it changes.
+    void hold(std::shared_ptr<Session> session) { held_.push_back(std::move(session)); }
+    /// The session has logged in, or lost its armed backend, or may have become pinned: (re)arm it if arming is on.
+    void arm_later(const std::shared_ptr<Session>& session);
+    void forget(std::uint64_t session);
+    control::MoveReport& tally() { return tally_; }
+    /// Functions may change session state behind a plain SELECT, as the last arming was told.
+    bool hidden_state() const { return hidden_state_; }
 
-  // --- on the worker's own thread, posted by the data plane
-  void gate_closed(const control::CloseRequest& request, const DrainGather& gather);
-  /// Answers when all sessions are at a safe point; the caller has paused the gate.
-  void paused(const CountGather& gather);
-  void gate_changed();
-  void opened_to_new_side(const MomentGather& gather);
-  void arm(const control::ArmRequest& request, unsigned at_once, const ArmGather& gather);
-  void disarm();
-  void finish_moves(unsigned at_once, const MoveGather& gather);
-  void views(const ViewsGather& gather);
-  /// Ends everyone: at their safe points, or `now`.
-  void end_sessions(bool now, const CountGather& gather);
+    // --- on the worker's own thread, posted by the data plane
+    void gate_closed(const control::CloseRequest& request, const DrainGather& gather);
+    /// Answers when all sessions are at a safe point; the caller has paused the gate.
+    void paused(const CountGather& gather);
+    void gate_changed();
+    void opened_to_new_side(const MomentGather& gather);
+    void arm(const control::ArmRequest& request, unsigned at_once, const ArmGather& gather);
+    void disarm();
+    void finish_moves(unsigned at_once, const MoveGather& gather);
+    void views(const ViewsGather& gather);
+    /// Ends everyone: at their safe points, or `now`.
+    void end_sessions(bool now, const CountGather& gather);
 
- private:
-  void answer_quiet();
-  void answer_drain();
-  void watch_gate(std::uint64_t attempt, control::Clock::time_point at);
-  Task<void> run_armer();
-  Task<void> run_mover();
+  private:
+    void answer_quiet();
+    void answer_drain();
+    void watch_gate(std::uint64_t attempt, control::Clock::time_point at);
+    Task<void> run_armer();
+    Task<void> run_mover();
 
-  Shared& shared_;
-  boost::asio::io_context context_{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
-  std::thread thread_;
-  std::vector<char> buffer_;
-  WorkerCounters counters_;
+    Shared& shared_;
+    boost::asio::io_context context_{1};
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+    std::thread thread_;
+    std::vector<char> buffer_;
+    WorkerCounters counters_;
 
-  std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;
-  std::size_t busy_ = 0;
-  std::vector<std::shared_ptr<Session>> held_;
+    std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;
+    std::size_t busy_ = 0;
+    std::vector<std::shared_ptr<Session>> held_;
 
-  // The present attempt.
-  DrainGather drain_;
-  control::CloseRequest close_;
-  std::uint64_t busy_at_close_ = 0;
-  CountGather pause_;
-  boost::asio::steady_timer gate_timer_;
+    // The present attempt.
+    DrainGather drain_;
+    control::CloseRequest close_;
+    std::uint64_t busy_at_close_ = 0;
+    CountGather pause_;
+    boost::asio::steady_timer gate_timer_;
 
-  // Arming and moving.
-  std::optional<control::ArmRequest> arming_;
-  bool hidden_state_ = false;
-  unsigned arm_at_once_ = 1;
-  std::size_t armers_ = 0;
-  std::deque<std::weak_ptr<Session>> to_arm_;
-  ArmGather arm_gather_;
-  std::size_t movers_ = 0;
-  std::deque<std::weak_ptr<Session>> to_move_;
-  MoveGather move_gather_;
-  control::MoveReport tally_;
+    // Arming and moving.
+    std::optional<control::ArmRequest> arming_;
+    bool hidden_state_ = false;
+    unsigned arm_at_once_ = 1;
+    std::size_t armers_ = 0;
+    std::deque<std::weak_ptr<Session>> to_arm_;
+    ArmGather arm_gather_;
+    std::size_t movers_ = 0;
+    std::deque<std::weak_ptr<Session>> to_move_;
+    MoveGather move_gather_;
+    control::MoveReport tally_;
 };
 
 }  // namespace turnout::proxy
