@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -38,6 +39,13 @@ TEST(Majors, AMissingOneIsRefusedWithAHint) {
     } catch (const std::runtime_error& error) {
         EXPECT_NE(std::string(error.what()).find("./dev setup"), std::string::npos) << error.what();
     }
+}
+
+TEST(Majors, ADumpCanBeTakenOfTheOldestOfThem) {
+    const auto folder = client_binaries(majors_available().front());
+    ASSERT_TRUE(folder.has_value());
+    const std::string command = "'" + (*folder / "pg_dump").string() + "' --version";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
 }
 
 class OneCluster : public testing::Test {

@@ -101,6 +101,11 @@ std::uint16_t free_port() {
     throw std::runtime_error("no free port between 20000 and 31999");
 }
 
+fs::path unpacked_root() {
+    const char* root = std::getenv("TURNOUT_PG_ROOT");
+    return root != nullptr ? root : TURNOUT_DEFAULT_PG_ROOT;
+}
+
 std::string_view method(ClusterAuth auth) {
     switch (auth) {
         case ClusterAuth::trust: return "trust";
@@ -132,8 +137,7 @@ std::optional<fs::path> server_binaries(int major) {
     std::vector<fs::path> candidates;
     if (const char* chosen = std::getenv(("TURNOUT_PG_" + number + "_BIN").c_str())) candidates.emplace_back(chosen);
     candidates.push_back(fs::path("/usr/lib/postgresql") / number / "bin");
-    const char* root = std::getenv("TURNOUT_PG_ROOT");
-    candidates.push_back(fs::path(root != nullptr ? root : TURNOUT_DEFAULT_PG_ROOT) / number / "native" / "bin");
+    candidates.push_back(unpacked_root() / number / "native" / "bin");
     for (const auto& candidate : candidates) {
         std::error_code error;
         if (!fs::exists(candidate / "initdb", error) || !fs::exists(candidate / "postgres", error)) continue;
@@ -149,6 +153,21 @@ std::vector<int> majors_available() {
         if (server_binaries(major)) majors.push_back(major);
     }
     return majors;
+}
+
+std::optional<fs::path> client_binaries(int major) {
+    std::vector<fs::path> candidates;
+    if (const char* chosen = std::getenv("TURNOUT_PG_BIN")) candidates.emplace_back(chosen);
+    for (int installed = newest_major_looked_for; installed >= major; --installed) {
+        const std::string number = std::to_string(installed);
+        candidates.push_back(fs::path("/usr/lib/postgresql") / number / "bin");
+        candidates.push_back(unpacked_root() / number / "client" / "bin");
+    }
+    for (const auto& candidate : candidates) {
+        std::error_code error;
+        if (fs::exists(candidate / "pg_dump", error)) return candidate;
+    }
+    return std::nullopt;
 }
 
 struct Cluster::State {

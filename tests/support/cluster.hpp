@@ -28,6 +28,11 @@ std::optional<std::filesystem::path> server_binaries(int major);
 /// All majors for which server_binaries() finds something, ascending.
 std::vector<int> majors_available();
 
+/// A directory with `pg_dump`, `pg_restore` and `psql` of this major or a newer one (pg_dump refuses servers newer than
+/// itself), or nothing. Looked for in $TURNOUT_PG_BIN, in /usr/lib/postgresql/*/bin, and where `./dev setup` unpacks
+/// them.
+std::optional<std::filesystem::path> client_binaries(int major);
+
 /// How TCP and socket connections prove who they are (pg_hba.conf).
 enum class ClusterAuth { trust, md5, scram };
 
