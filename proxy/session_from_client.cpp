@@ -224,6 +224,7 @@ Task<bool> Session::wait_for_permission() {
     const Phase before = phase_;
     bool stalled = false;
     while (!closing_) {
+        if (current_ && (inbox_.empty() || skip_to_sync_)) break;  // what was held has been cancelled
         const Gate::View gate = worker_.shared().gate.view();
         if (!gate.lets_pass()) {
             stalled |= gate.state != Gate::State::open;
@@ -264,6 +265,7 @@ bool Session::refuse_held_statement() {
     }
     inbox_.erase(0, frame.size);
     send_to_client(answer);
+    if (inbox_.empty()) set_phase(Phase::idle);
     wake();
     return true;
 }

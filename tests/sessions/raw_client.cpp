@@ -1,0 +1,152 @@
+#include "raw_client.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "protocol/backend_messages.hpp"
+#include "protocol/errors.hpp"
+#include "protocol/frontend_messages.hpp"
+#include "protocol/startup.hpp"
+
+namespace turnout::test {
+namespace {
+
+constexpr int kPatienceMs = 10'000;
+
+int dial(std::uint16_t port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        ::close(fd);
+        throw std::runtime_error("could not connect");
+    }
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+}  // namespace
+
+RawClient::RawClient(std::uint16_t port, const std::string& user, const std::string& database) : port_(port) {
+    fd_ = dial(port);
+    protocol::StartupMessage startup;
+    startup.parameters = {{"user", user}, {"database", database}};
+    std::string packet;
+    append(packet, startup);
+    send(packet);
+    for (;;) {
+        const protocol::Frame frame = take();
+        if (frame.type == 'E') throw std::runtime_error(describe(frame));
+        if (frame.type == 'K') {
+            protocol::BackendKeyData key;
+            if (!parse(frame.body, key)) {
+                pid_ = key.pid;
+                secret_ = key.secret;
+            }
+        }
+        if (frame.type == 'Z') return;
+    }
+}
+
+RawClient::~RawClient() { vanish(); }
+
+void RawClient::vanish() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+}
+
+void RawClient::send(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (n <= 0) throw std::runtime_error("the proxy closed the connection");
+        bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+}
+
+void RawClient::query(std::string_view sql) {
+    std::string bytes;
+    append(bytes, protocol::Query{sql});
+    send(bytes);
+}
+
+protocol::Frame RawClient::take() {
+    buffer_.erase(0, consumed_);
+    consumed_ = 0;
+    for (;;) {
+        const protocol::Frame frame = scanner_.next(buffer_);
+        if (frame.state == protocol::FrameState::whole) {
+            consumed_ = frame.size;
+            return frame;
+        }
+        if (frame.state != protocol::FrameState::incomplete) throw std::runtime_error("not a whole message");
+        pollfd waiting{fd_, POLLIN, 0};
+        if (::poll(&waiting, 1, kPatienceMs) != 1) throw std::runtime_error("nothing came");
+        char bytes[65536];
+        const ssize_t n = ::recv(fd_, bytes, sizeof bytes, 0);
+        if (n <= 0) throw std::runtime_error("the proxy closed the connection");
+        buffer_.append(bytes, static_cast<std::size_t>(n));
+    }
+}
+
+std::string RawClient::describe(const protocol::Frame& frame) const {
+    std::string text(1, frame.type);
+    if (frame.type == 'Z') text += "(" + std::string(frame.body.substr(0, 1)) + ")";
+    if (frame.type == 'E') text += "(" + std::string(protocol::sqlstate_of(frame.body)) + ")";
+    return text;
+}
+
+std::string RawClient::replies(unsigned ready) {
+    std::string text;
+    while (ready > 0) {
+        const protocol::Frame frame = take();
+        if (is_asynchronous(static_cast<protocol::BackendType>(frame.type))) continue;
+        text += (text.empty() ? "" : " ") + describe(frame);
+        if (frame.type == 'Z') --ready;
+    }
+    return text;
+}
+
+std::string RawClient::next(unsigned count) {
+    std::string text;
+    while (count-- > 0) text += (text.empty() ? "" : " ") + describe(take());
+    return text;
+}
+
+std::string RawClient::value(std::string_view sql) {
+    query(sql);
+    std::string value;
+    for (;;) {
+        const protocol::Frame frame = take();
+        protocol::DataRow row;
+        if (frame.type == 'D' && !parse(frame.body, row) && !row.values.empty() && row.values[0])
+            value = *row.values[0];
+        if (frame.type == 'E') value = describe(frame);
+        if (frame.type == 'Z') return value;
+    }
+}
+
+bool RawClient::has_something() const {
+    pollfd waiting{fd_, POLLIN, 0};
+    return consumed_ < buffer_.size() || ::poll(&waiting, 1, 0) == 1;
+}
+
+void RawClient::cancel() const {
+    const int fd = dial(port_);
+    std::string packet;
+    append(packet, protocol::CancelRequest{pid_, secret_});
+    (void)::send(fd, packet.data(), packet.size(), MSG_NOSIGNAL);
+    char byte = 0;
+    (void)::recv(fd, &byte, 1, 0);
+    ::close(fd);
+}
+
+}  // namespace turnout::test

@@ -1,0 +1,50 @@
+// A client that says exactly what it is told to, over a blocking socket, and reads with a bound on the time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "protocol/framing.hpp"
+
+namespace turnout::test {
+
+class RawClient {
+  public:
+    /// Connects to 127.0.0.1 and logs in (trust). Throws std::runtime_error with the server's words if refused.
+    RawClient(std::uint16_t port, const std::string& user, const std::string& database);
+    ~RawClient();
+    RawClient(const RawClient&) = delete;
+    RawClient& operator=(const RawClient&) = delete;
+
+    void send(std::string_view bytes);
+    void query(std::string_view sql);
+    /// The types of the messages up to and including the `ready`-th ReadyForQuery with its status, errors with their
+    /// SQLSTATE: "T D C Z(I)", "E(57014) Z(I)". Asynchronous messages are left out. Throws when nothing comes for 10 s.
+    std::string replies(unsigned ready = 1);
+    /// The types of the next `count` messages.
+    std::string next(unsigned count);
+    /// The first column of the first row of a simple query.
+    std::string value(std::string_view sql);
+    /// Whether bytes have come that were not read yet.
+    bool has_something() const;
+    /// A CancelRequest with the key that was handed out; returns when the other end has closed the connection.
+    void cancel() const;
+    std::int32_t pid() const { return pid_; }
+    /// Vanishes without a Terminate.
+    void vanish();
+
+  private:
+    protocol::Frame take();
+    std::string describe(const protocol::Frame& frame) const;
+
+    std::uint16_t port_;
+    int fd_ = -1;
+    std::string buffer_;
+    std::size_t consumed_ = 0;
+    protocol::FrameScanner scanner_{protocol::Stream::backend, 1U << 20U};
+    std::int32_t pid_ = 0;
+    std::string secret_;
+};
+
+}  // namespace turnout::test
