@@ -1,0 +1,240 @@
+// Checks of the servers as a whole.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "control/fence.hpp"
+#include "control/names.hpp"
+#include "control/pg_tools.hpp"
+#include "control/preflight_checks.hpp"
+#include "control/stream_setup.hpp"
+
+namespace turnout::control::checks {
+
+namespace {
+
+constexpr int kOldest = 13;
+constexpr int kNewest = 18;
+
+std::string said(Side side) { return std::string(turnout::name(side)); }
+
+/// What a side needs for its part of the streams, and has left: each row a resource, what is free, and what turnout
+/// holds of it already.
+constexpr const char* kRoom = R"(
+SELECT 'max_replication_slots', current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots),
+       (SELECT count(*) FROM pg_replication_slots WHERE slot_name ~ '^turnout_to_')
+UNION ALL
+SELECT 'max_wal_senders', current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication),
+       (SELECT count(*) FROM pg_stat_replication WHERE application_name ~ '^turnout_to_')
+UNION ALL
+SELECT 'max_logical_replication_workers', current_setting('max_logical_replication_workers')::int
+       - (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL),
+       (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND subname ~ '^turnout_to_')
+UNION ALL
+SELECT 'max_worker_processes', current_setting('max_worker_processes')::int - (SELECT count(*) FROM pg_stat_activity
+       WHERE backend_type NOT IN ('client backend', 'walsender', 'checkpointer', 'background writer', 'walwriter',
+       'archiver', 'startup', 'autovacuum launcher', 'autovacuum worker', 'walreceiver', 'io worker', 'slotsync worker',
+       'standalone backend', 'walsummarizer')),
+       (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND subname ~ '^turnout_to_')
+)";
+
+/// Roles that may log in, and what a login depends on.
+constexpr const char* kLogins = R"(
+SELECT rolname, coalesce(rolpassword, ''), rolcanlogin, rolsuper, rolconnlimit, rolbypassrls, rolreplication,
+       coalesce(extract(epoch FROM rolvaliduntil), 'infinity') FROM pg_authid WHERE rolname !~ '^pg_')";
+
+}  // namespace
+
+asio::awaitable<Findings> identity(Context& context) {
+    Findings found;
+    std::string numbers[2];
+    for (const Side side : {Side::blue, Side::green}) {
+        const PgResult result =
+            co_await context.server(side).query("SELECT system_identifier FROM pg_control_system()");
+        numbers[index(side)] = result.as<std::string>(0, 0);
+    }
+    if (numbers[0] == numbers[1]) {
+        found.push_back(
+            finding(Severity::refuse, "", {},
+                    "blue and green are the same server, or physical copies of each other: both have system "
+                    "identifier " +
+                        numbers[0],
+                    "correct [side.blue] url or [side.green] url"));
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> versions(Context& context) {
+    Findings found;
+    for (const Side side : {context.active(), context.standby()}) {
+        const int major = context.server(side).server_major();
+        if (major >= kOldest && major <= kNewest) continue;
+        found.push_back(finding(
+            Severity::refuse, "", {},
+            fmt::format("{} is PostgreSQL {}: {} to {} are supported", said(side), major, kOldest, kNewest), ""));
+    }
+    const int from = context.server(context.active()).server_major();
+    const int to = context.server(context.standby()).server_major();
+    if (found.empty() && to < from && context.input.stage == PreflightStage::before_sync) {
+        found.push_back(
+            finding(Severity::warn, "", {},
+                    fmt::format("from {} to {} is a downgrade: a schema that uses what {} does not know cannot "
+                                "be loaded there",
+                                from, to, to),
+                    ""));
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> room_for_replication(Context& context) {
+    Findings found;
+    const auto databases = static_cast<std::int64_t>(context.cluster.databases().size());
+    for (const Side side : {context.active(), context.standby()}) {
+        PgConnection& server = context.server(side);
+        const PgResult rows = co_await server.query(kRoom);
+        // While tables are copied each needs a slot, a sender and a worker more; two of them are copied at a time.
+        const bool copying = context.input.stage == PreflightStage::before_sync;
+        for (int i = 0; i < rows.rows(); ++i) {
+            const std::string setting = rows.as<std::string>(i, 0);
+            const bool sends = setting == "max_replication_slots" || setting == "max_wal_senders";
+            const bool busy = copying && (sends ? side == context.active() : side == context.standby());
+            const std::int64_t wanted = databases + (busy ? 1 : 0);
+            const std::int64_t has = rows.as<std::int64_t>(i, 1) + rows.as<std::int64_t>(i, 2);
+            if (has >= wanted) continue;
+            const PgResult current = co_await server.query("SELECT current_setting($1)::int", setting);
+            found.push_back(
+                finding(Severity::refuse, "", {setting},
+                        fmt::format("{}: {} leaves room for {}, and {} are needed", said(side), setting, has, wanted),
+                        fmt::format("ALTER SYSTEM SET {} = {}, and restart {}", setting,
+                                    current.as<std::int64_t>(0, 0) + wanted - has + 4, said(side))));
+        }
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> room_for_sessions(Context& context) {
+    Findings found;
+    const PgResult room = co_await context.server(context.standby())
+                              .query(
+                                  "SELECT current_setting('max_connections')::int - "
+                                  "current_setting('superuser_reserved_connections')::int - (SELECT count(*) FROM "
+                                  "pg_stat_activity WHERE backend_type = 'client backend'), "
+                                  "current_setting('max_connections')::int");
+    const auto left = room.as<std::int64_t>(0, 0);
+    const auto wanted = static_cast<std::int64_t>(context.input.sessions);
+    if (left < wanted) {
+        found.push_back(
+            finding(Severity::refuse, "", {"max_connections"},
+                    fmt::format("{} can take {} more connections, and {} sessions need one", said(context.standby()),
+                                left, wanted),
+                    fmt::format("ALTER SYSTEM SET max_connections = {}, and restart {}",
+                                room.as<std::int64_t>(0, 1) + wanted - left + 10, said(context.standby()))));
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> dump_program(Context& context) {
+    Findings found;
+    bool needed = false;
+    for (const auto& database : context.databases) {
+        if (!database.target) {
+            needed = true;
+            continue;
+        }
+        const std::vector<std::string> tables = co_await carried_tables(*database.target);
+        needed = needed || tables.empty();
+    }
+    if (!needed) co_return found;
+    std::string failure;
+    try {
+        co_await find_pg_tools(context.cluster.settings().pg_bin, context.server(context.active()).server_major());
+    } catch (const PgToolsError& error) {
+        failure = error.what();
+    }
+    if (!failure.empty()) found.push_back(finding(Severity::refuse, "", {}, failure, ""));
+    co_return found;
+}
+
+asio::awaitable<Findings> roles(Context& context) {
+    Findings found;
+    const PgResult wanted = co_await context.server(context.active()).query(kLogins);
+    const PgResult present = co_await context.server(context.standby()).query(kLogins);
+    std::map<std::string, int> there;
+    for (int i = 0; i < present.rows(); ++i) there[present.as<std::string>(i, 0)] = i;
+    std::vector<std::string> missing;
+    std::vector<std::string> differing;
+    std::vector<std::string> superusers;
+    for (int i = 0; i < wanted.rows(); ++i) {
+        const std::string name = wanted.as<std::string>(i, 0);
+        const auto twin = there.find(name);
+        if (twin == there.end()) {
+            missing.push_back(name);
+            continue;
+        }
+        bool same = true;
+        for (int column = 1; column < wanted.columns(); ++column) {
+            same = same && wanted.get(i, column) == present.get(twin->second, column);
+        }
+        if (!same) (wanted.as<bool>(i, 3) ? superusers : differing).push_back(name);
+    }
+    const std::string standby = said(context.standby());
+    if (!missing.empty()) {
+        found.push_back(finding(Severity::refuse, "", missing, "roles are missing on " + standby, "turnout sync"));
+    }
+    if (!differing.empty()) {
+        found.push_back(finding(Severity::refuse, "", differing,
+                                "roles differ in verifier, validity or rights on " + standby +
+                                    ": their sessions could not be logged in there",
+                                "turnout sync"));
+    }
+    if (!superusers.empty()) {
+        found.push_back(finding(
+            Severity::warn, "", superusers,
+            "superusers have another verifier or other rights on " + standby + ": their sessions may not be movable",
+            "ALTER ROLE … PASSWORD with the same verifier (pg_authid.rolpassword)"));
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> bypassing(Context& context) {
+    Findings found;
+    const std::vector<Outsider> outsiders =
+        co_await find_outsiders(context.server(context.active()), context.cluster.databases(), context.input.own_pids);
+    if (outsiders.empty()) co_return found;
+    std::vector<std::string> objects;
+    std::string remedy;
+    for (const Outsider& session : outsiders) {
+        objects.push_back(session.text());
+        if (objects.size() <= 5) {
+            remedy += fmt::format("{}SELECT pg_terminate_backend({})", remedy.empty() ? "" : "; ", session.pid);
+        }
+    }
+    const bool ends = context.input.end_bypassing;
+    found.push_back(finding(ends ? Severity::warn : Severity::refuse, "", std::move(objects),
+                            fmt::format("sessions reach {} without the proxy{}", said(context.active()),
+                                        ends ? " and will be ended" : ": they could write there unseen"),
+                            std::move(remedy)));
+    co_return found;
+}
+
+/// '*' makes the apply workers synchronous standbys; so does a name that is theirs.
+asio::awaitable<Findings> synchronous_standbys(Context& context) {
+    Findings found;
+    for (const Side side : {context.active(), context.standby()}) {
+        const PgResult result = co_await context.server(side).query(
+            "SELECT current_setting('synchronous_standby_names') WHERE current_setting('synchronous_standby_names') ~ "
+            "$1 "
+            "OR current_setting('synchronous_standby_names') LIKE '%*%'",
+            names::subscription(other(side)));
+        if (result.empty()) continue;
+        found.push_back(
+            finding(Severity::refuse, "", {result.as<std::string>(0, 0)},
+                    fmt::format("{}: synchronous_standby_names makes turnout's own stream a synchronous standby: "
+                                "every commit would take 200 ms, and hang once the stream is parked",
+                                said(side)),
+                    "ALTER SYSTEM SET synchronous_standby_names = … the standbys by name; SELECT pg_reload_conf()"));
+    }
+    co_return found;
+}
+
+}  // namespace turnout::control::checks
