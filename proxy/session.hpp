@@ -90,7 +90,10 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<bool> authenticate(control::RoleFacts role);
     Task<bool> read_login_message(std::string& body);
     Task<void> serve_cancel_request(std::int32_t pid, std::string secret);
+    void refuse_unreachable(std::string_view reason);
+    Task<BackendResult> open_unfenced(Side side);
     Task<bool> open_first_backend();
+    Task<bool> greet();
     Task<control::RoleAnswer> look_up_role(Side side);
     Parameters startup_for(const control::RoleFacts& role) const;
     void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {},
@@ -154,10 +157,11 @@ class Session : public std::enable_shared_from_this<Session> {
 
     // Backends.
     std::shared_ptr<Backend> current_;
-    std::shared_ptr<Backend> armed_;   ///< logged in on the standby, state replayed
-    std::shared_ptr<Backend> former_;  ///< on the side that was left; only its notifications count
-    Parameters told_;                  ///< reported settings as the client knows them
-    bool retell_ = false;              ///< told_ may differ from the present backend's
+    std::shared_ptr<Backend> armed_;    ///< logged in on the standby, state replayed
+    std::shared_ptr<Backend> opening_;  ///< logged in, and not yet known to be without the fence
+    std::shared_ptr<Backend> former_;   ///< on the side that was left; only its notifications count
+    Parameters told_;                   ///< reported settings as the client knows them
+    bool retell_ = false;               ///< told_ may differ from the present backend's
 
     // The conversation.
     protocol::SessionLedger ledger_;

@@ -67,13 +67,15 @@ Task<bool> Session::log_in() {
     }
     control::RoleAnswer answer = co_await look_up_role(shared.gate.view().side);
     if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) {
-        refuse("57P03", "the database server cannot be reached at present", unknown->message, "Try again in a moment.");
+        refuse_unreachable(unknown->message);
         co_return false;
     }
     control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
     ok = co_await authenticate(std::move(role));
     if (!ok) co_return false;
-    co_return co_await open_first_backend();
+    ok = co_await open_first_backend();
+    if (!ok) co_return false;
+    co_return co_await greet();
 }
 
 // ---------------------------------------------------------------------------------------------------- startup packet
@@ -295,8 +297,32 @@ Parameters Session::startup_for(const control::RoleFacts& role) const {
     return startup;
 }
 
+void Session::refuse_unreachable(std::string_view reason) {
+    refuse("57P03", "the database server cannot be reached at present", reason, "Try again in a moment.");
+}
+
+/// Logs in on `side` with the value of default_transaction_read_only that the session would have without the fence. The
+/// fence may be put up while the login is under way: so the question is asked again afterwards, and what was opened
+/// under another answer is opened anew.
+Task<BackendResult> Session::open_unfenced(Side side) {
+    control::RoleFacts role;
+    for (bool first = true;; first = false) {
+        control::RoleAnswer answer = co_await look_up_role(side);
+        if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) co_return LoginFailure{{}, unknown->message};
+        control::RoleFacts now = std::move(std::get<control::RoleFacts>(answer));
+        if (!first && now.read_only == role.read_only) break;
+        role = std::move(now);
+        opening_.reset();
+        Parameters startup = startup_for(role);
+        BackendResult result =
+            co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
+        if (std::holds_alternative<LoginFailure>(result)) co_return result;
+        opening_ = std::move(std::get<std::shared_ptr<Backend>>(result));
+    }
+    co_return std::exchange(opening_, nullptr);
+}
+
 Task<bool> Session::open_first_backend() {
-    LoginFailure failure;
     for (;;) {
         // A login takes a moment, and what it does on the server (an ON LOGIN trigger) must not happen behind a
         // barrier: new ones wait at the gate, those under way count as busy.
@@ -305,32 +331,28 @@ Task<bool> Session::open_first_backend() {
         const Side side = worker_.shared().gate.view().side;
         set_busy(true);
         transaction_ = control::Clock::now();
-        control::RoleAnswer answer = co_await look_up_role(side);
-        control::RoleFacts role;
-        if (auto* facts = std::get_if<control::RoleFacts>(&answer)) role = std::move(*facts);
-        Parameters startup = startup_for(role);
-        BackendResult result =
-            co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
+        BackendResult result = co_await open_unfenced(side);
         if (auto* opened = std::get_if<std::shared_ptr<Backend>>(&result)) {
             current_ = *opened;
-            break;
+            co_return !closing_;
         }
         set_busy(false);
-        failure = std::move(std::get<LoginFailure>(result));
-        // The gate may have opened to the other side meanwhile.
-        if (closing_ || worker_.shared().gate.view().side == side) {
-            spdlog::warn("no login for user \"{}\" from {}: {}", user_, address_, failure.reason);
+        if (closing_) co_return false;
+        if (worker_.shared().gate.view().side != side) continue;  // switched meanwhile: try the new side
+        const auto& failure = std::get<LoginFailure>(result);
+        spdlog::warn("no login for user \"{}\" from {}: {}", user_, address_, failure.reason);
+        if (failure.refusal.empty()) {
+            refuse_unreachable(failure.reason);
+        } else {
             worker_.counters().logins_failed.add();
-            if (!failure.refusal.empty() && client_.open())
-                client_.write(failure.refusal.data(), failure.refusal.size());
-            if (failure.refusal.empty()) {
-                refuse("57P03", "the database server cannot be reached at present", failure.reason,
-                       "Try again in a moment.");
-            }
-            co_return false;
+            client_.write(failure.refusal.data(), failure.refusal.size());
         }
+        co_return false;
     }
-    if (closing_) co_return false;
+}
+
+/// AuthenticationOk and all that follows it up to the first ReadyForQuery.
+Task<bool> Session::greet() {
     told_ = current_->parameters;
     handed_out_pid_ = current_->pid;
     handed_out_secret_ = random_bytes(version_.minor >= 2 ? kLongSecret : protocol::min_cancel_secret);

@@ -124,11 +124,7 @@ Task<std::string> Session::replay(Backend& backend) {
 
 /// Logs in on a side and keeps the backend read. Returns what went wrong.
 Task<std::string> Session::open_armed(Side side) {
-    control::RoleAnswer answer = co_await look_up_role(side);
-    if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) co_return unknown->message;
-    const control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
-    Parameters startup = startup_for(role);
-    BackendResult result = co_await open_backend(worker_.context(), side, runtime_, std::move(startup), credentials_);
+    BackendResult result = co_await open_unfenced(side);
     if (auto* failure = std::get_if<LoginFailure>(&result)) co_return failure->reason;
     if (closing_) co_return "the client has gone";
     armed_ = std::get<std::shared_ptr<Backend>>(result);
