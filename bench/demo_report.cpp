@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
+
+#include "bench/json_fields.hpp"
 
 namespace turnout::bench {
 
@@ -10,46 +13,18 @@ namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-/// 1234567 as "1,234,567".
-std::string grouped(std::int64_t number) {
-    std::string digits = std::to_string(number);
-    for (std::size_t at = digits.size(); at > 3 + (number < 0 ? 1U : 0U); at -= 3) digits.insert(at - 3, ",");
-    return digits;
-}
-
-std::int64_t integer(const boost::json::object& object, std::string_view key) {
-    const boost::json::value* value = object.if_contains(key);
-    if (value == nullptr) return 0;
-    boost::json::error_code error;
-    const auto number = value->to_number<std::int64_t>(error);
-    return error ? 0 : number;
-}
-
-std::string text(const boost::json::object& object, std::string_view key) {
-    const boost::json::value* value = object.if_contains(key);
-    return value == nullptr || !value->is_string() ? "?" : std::string(value->get_string());
-}
-
-std::string reported_stall(const DemoSwitch& change, std::string_view key) {
-    const boost::json::value* stalls = change.report.if_contains("stall_us");
-    return stalls == nullptr || !stalls->is_object() ? "?" : grouped(integer(stalls->get_object(), key));
-}
-
 /// Names of all phases of all switches, in the order in which they come.
-std::vector<std::string> phase_names(const DemoOutcome& outcome) {
+std::vector<std::string> all_phases(const DemoOutcome& outcome) {
     std::vector<std::string> names;
     for (const DemoSwitch& change : outcome.switches)
-        for (const boost::json::value& phase : change.report.at("phases").as_array()) {
-            const std::string name = text(phase.as_object(), "name");
+        for (const std::string& name : phase_names(change.report))
             if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-        }
     return names;
 }
 
 std::string phase_time(const DemoSwitch& change, const std::string& name) {
-    for (const boost::json::value& phase : change.report.at("phases").as_array())
-        if (text(phase.as_object(), "name") == name) return grouped(integer(phase.as_object(), "us"));
-    return "-";
+    const std::int64_t us = phase_us(change.report, name);
+    return us < 0 ? "-" : grouped(us);
 }
 
 /// Builds the rows: one cell for each switch, and one for the conventional way where it has such a figure.
@@ -94,11 +69,12 @@ void times(Sheet& sheet, Terminal& terminal, const DemoOutcome& outcome) {
     sheet.row(
         "window", [&](const DemoSwitch& change) { return terminal.bold(grouped(integer(change.report, "window_us"))); },
         terminal.bold(us(outcome.conventional.downtime)));
-    for (const std::string& name : phase_names(outcome))
+    for (const std::string& name : all_phases(outcome))
         sheet.row("  " + name, [&](const DemoSwitch& change) { return phase_time(change, name); });
     sheet.heading("held sessions waited, µs, by turnout's report");
     for (const char* key : {"p50", "p99", "max"})
-        sheet.row(fmt::format("  {}", key), [&](const DemoSwitch& change) { return reported_stall(change, key); });
+        sheet.row(fmt::format("  {}", key),
+                  [&](const DemoSwitch& change) { return grouped(integer(member(change.report, "stall_us"), key)); });
     sheet.heading("statements of the load took, µs, while the verb ran (in the second before)");
     const auto both = [&](Microseconds Distribution::*figure) {
         return [&us, figure](const DemoSwitch& change) {

@@ -37,6 +37,12 @@ std::size_t shown_width(std::string_view text) {
     return width;
 }
 
+std::string grouped(std::int64_t number) {
+    std::string digits = std::to_string(number);
+    for (std::size_t at = digits.size(); at > 3 + (number < 0 ? 1U : 0U); at -= 3) digits.insert(at - 3, ",");
+    return digits;
+}
+
 Terminal::Terminal() {
     terminal_ = ::isatty(STDOUT_FILENO) == 1;
     const char* no_colour = std::getenv("NO_COLOR");

@@ -1,6 +1,7 @@
 // What a person sees: headings, short lines, one line that changes while something goes on, a table.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,5 +41,8 @@ class Terminal {
 
 /// Columns that a text takes: escape sequences take none, a character of several bytes one.
 std::size_t shown_width(std::string_view text);
+
+/// 1234567 as "1,234,567".
+std::string grouped(std::int64_t number);
 
 }  // namespace turnout::bench

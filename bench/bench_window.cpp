@@ -1,0 +1,226 @@
+// The window: how long nobody can write while everybody moves, over many switches back and forth, beside the floor that
+// physics sets: a row committed on one server until a busy reader sees it on the other, in the same run.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <future>
+#include <map>
+
+#include "bench/interrupt.hpp"
+#include "bench/json_fields.hpp"
+#include "bench/ledger.hpp"
+#include "bench/pq.hpp"
+#include "bench/served.hpp"
+#include "bench/terminal.hpp"
+#include "tests/support/cluster.hpp"
+
+namespace {
+
+using namespace turnout;
+using namespace turnout::bench;
+using namespace std::chrono_literals;
+
+struct Options {
+    std::filesystem::path program;
+    int blue = 15;
+    int green = 17;
+    unsigned switches = 50;
+    unsigned pause_milliseconds = 300;
+    std::filesystem::path json;
+};
+
+/// One kind of load and what the switches under it took.
+struct Series {
+    std::string name;
+    unsigned writers = 0;
+    std::chrono::milliseconds think{0};
+    std::vector<Microseconds> windows;
+    std::vector<Microseconds> longest_stalls;  ///< of each switch, by turnout's report
+    std::vector<Microseconds> longest_waits;   ///< of each switch, by the load's own clock
+    std::map<std::string, std::vector<Microseconds>> phases;
+    std::vector<std::string> phase_order;
+    std::uint64_t attempts = 0;
+    Totals totals;
+    Audit audit;
+    boost::json::array reports;
+};
+
+std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) {
+    support::ClusterOptions options;
+    options.major = major;
+    options.name = name;
+    options.settings = {{"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}};
+    return std::make_unique<support::Cluster>(std::move(options));
+}
+
+class WindowBench {
+  public:
+    WindowBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
+
+    int run() {
+        prepare();
+        measure_floor();
+        std::vector<Series> all;
+        all.push_back({.name = "16 writers flat out", .writers = 16});
+        all.push_back({.name = "8 writers, 1 ms think time", .writers = 8, .think = 1ms});
+        all.push_back({.name = "16 idle sessions", .writers = 16, .think = 1h});
+        for (Series& series : all) measure(series);
+        tell(all);
+        bool clean = true;
+        for (const Series& series : all)
+            clean = clean && series.audit.clean() && series.totals.errors + series.totals.reconnects == 0;
+        return clean ? 0 : 1;
+    }
+
+  private:
+    void prepare();
+    void measure_floor();
+    void measure(Series& series);
+    void note(Series& series, const boost::json::object& report) const;
+    void tell(const std::vector<Series>& all);
+    void write_json(const std::vector<Series>& all) const;
+
+    Options options_;
+    Terminal& terminal_;
+    std::unique_ptr<support::Cluster> blue_;
+    std::unique_ptr<support::Cluster> green_;
+    std::unique_ptr<Served> turnout_;
+    std::vector<Microseconds> floor_;
+};
+
+void WindowBench::prepare() {
+    terminal_.live("starting two servers and turnout, copying");
+    auto green = std::async(std::launch::async, make_server, options_.green, "green");
+    blue_ = make_server(options_.blue, "blue");
+    green_ = green.get();
+    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
+    blue_->execute("CREATE DATABASE app OWNER app");
+    const std::string application = with(with(blue_->conninfo("app"), "user", "app"), "password", "app");
+    install_ledger(application);
+    bench::run(connect(application).get(),
+               "CREATE TABLE floor (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO floor VALUES (1, 0)");
+    ServedOptions served;
+    served.program = options_.program;
+    served.blue = blue_->conninfo("");
+    served.green = green_->conninfo("");
+    turnout_ = std::make_unique<Served>(std::move(served));
+    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
+}
+
+void WindowBench::measure_floor() {
+    terminal_.live("the floor: commit on blue until visible on green");
+    const Connection writer = connect(blue_->conninfo("app"));
+    const Connection reader = connect(green_->conninfo("app"));
+    for (std::int64_t n = 1; n <= 1000; ++n) {
+        const Clock::time_point started = Clock::now();
+        bench::run(writer.get(), fmt::format("UPDATE floor SET n = {}", n));
+        while (number(reader.get(), "SELECT n FROM floor") < n) check_interrupted();
+        floor_.push_back(std::chrono::duration_cast<Microseconds>(Clock::now() - started));
+    }
+}
+
+void WindowBench::measure(Series& series) {
+    LedgerSettings settings;
+    settings.conninfo = turnout_->conninfo("app", "app");
+    settings.writers = series.writers;
+    settings.pace.think = series.think;
+    Ledger ledger(settings);
+    ledger.start();
+    for (unsigned i = 1; i <= options_.switches; ++i) {
+        rest(std::chrono::milliseconds(options_.pause_milliseconds));
+        terminal_.live(fmt::format("{}: switch {} of {}", series.name, i, options_.switches));
+        const bool back = text(turnout_->status(), "active") == "green";
+        const Clock::time_point started = Clock::now();
+        note(series, turnout_->report({back ? "rollback" : "switch"}));
+        series.longest_waits.push_back(ledger.waits(started, Clock::now()).statements.max);
+    }
+    ledger.stop();
+    series.totals = ledger.totals();
+    series.audit = audit({&ledger}, turnout_->conninfo("app", "app"));
+}
+
+void WindowBench::note(Series& series, const boost::json::object& report) const {
+    series.reports.push_back(report);
+    series.windows.emplace_back(integer(report, "window_us"));
+    series.longest_stalls.emplace_back(integer(member(report, "stall_us"), "max"));
+    series.attempts += static_cast<std::uint64_t>(integer(report, "attempts"));
+    if (series.phase_order.empty()) series.phase_order = phase_names(report);
+    for (const std::string& name : phase_names(report)) series.phases[name].emplace_back(phase_us(report, name));
+}
+
+void WindowBench::tell(const std::vector<Series>& all) {
+    terminal_.heading(fmt::format("Windows of {} switches each, PostgreSQL {} and {}, fsync on, µs: p50 / p99 / max",
+                                  options_.switches, options_.blue, options_.green));
+    const auto three = [](const std::vector<Microseconds>& sample) {
+        const Distribution d = distribution_of(sample);
+        return fmt::format("{} / {} / {}", grouped(d.p50.count()), grouped(d.p99.count()), grouped(d.max.count()));
+    };
+    const Microseconds floor = distribution_of(floor_).p50;
+    for (const Series& series : all) {
+        terminal_.heading(series.name);
+        std::vector<std::vector<std::string>> rows{{"window", three(series.windows)}};
+        for (const std::string& name : series.phase_order) rows.push_back({"  " + name, three(series.phases.at(name))});
+        rows.push_back({"longest stall of a switch", three(series.longest_stalls)});
+        rows.push_back({"longest wait that the load saw", three(series.longest_waits)});
+        rows.push_back({"floor (commit here until visible there)", three(floor_)});
+        rows.push_back({"window / floor, medians",
+                        fmt::format("{:.1f}", static_cast<double>(distribution_of(series.windows).p50.count()) /
+                                                  static_cast<double>(std::max<std::int64_t>(floor.count(), 1)))});
+        rows.push_back({"attempts, writes, errors, reconnects",
+                        fmt::format("{}, {}, {}, {}", series.attempts, series.totals.writes, series.totals.errors,
+                                    series.totals.reconnects)});
+        rows.push_back({"audit", series.audit.summary()});
+        terminal_.table(rows);
+    }
+    if (!options_.json.empty()) write_json(all);
+}
+
+void WindowBench::write_json(const std::vector<Series>& all) const {
+    const auto list = [](const std::vector<Microseconds>& sample) {
+        boost::json::array array;
+        for (const Microseconds value : sample) array.emplace_back(value.count());
+        return array;
+    };
+    boost::json::object object{{"blue", options_.blue}, {"green", options_.green}, {"floor_us", list(floor_)}};
+    boost::json::array& found = object["series"].emplace_array();
+    for (const Series& series : all)
+        found.push_back({{"name", series.name},
+                         {"window_us", list(series.windows)},
+                         {"longest_stall_us", list(series.longest_stalls)},
+                         {"longest_wait_us", list(series.longest_waits)},
+                         {"errors", series.totals.errors},
+                         {"reconnects", series.totals.reconnects},
+                         {"clean", series.audit.clean()},
+                         {"reports", series.reports}});
+    std::ofstream file(options_.json);
+    file << object << "\n";
+    if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    // Built beside this program, one folder up.
+    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
+    CLI::App app{"Measures the window of switches back and forth under load."};
+    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
+    app.add_option("--blue", options.blue, "major version")->capture_default_str();
+    app.add_option("--green", options.green, "major version")->capture_default_str();
+    app.add_option("--switches", options.switches, "under each load")->capture_default_str();
+    app.add_option("--pause", options.pause_milliseconds, "milliseconds between two")->capture_default_str();
+    app.add_option("--json", options.json, "file for every figure");
+    CLI11_PARSE(app, argc, argv);
+    Terminal terminal;
+    try {
+        catch_interrupts();
+        return WindowBench(std::move(options), terminal).run();
+    } catch (const Interrupted&) {
+        return 130;
+    } catch (const std::exception& error) {
+        terminal.bad(error.what());
+        return 1;
+    }
+}
