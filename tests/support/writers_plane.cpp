@@ -18,15 +18,14 @@ const char* const kWritersRows = "INSERT INTO counter SELECT w, 0 FROM generate_
 
 class WritersPlane::Writer {
   public:
-    Writer(WritersPlane& plane, int number, std::string database)
-        : plane_(plane), number_(number), account_{std::move(database), 0, 0, {}} {
+    Writer(WritersPlane& plane, int number, std::string database, std::int64_t acknowledged_before)
+        : acknowledged(acknowledged_before), plane_(plane), number_(number) {
+        account_.database = std::move(database);
+        account_.acknowledged = acknowledged_before;
         for (const Side side : {Side::blue, Side::green}) {
             const std::string conninfo = plane.options_.conninfo[index(side)] + " dbname=" + account_.database +
-                                         " application_name=writer" + " options='-c default_transaction_read_only=off'";
+                                         " application_name=writer options='-c default_transaction_read_only=off'";
             connections_[index(side)] = PQconnectdb(conninfo.c_str());
-            if (PQstatus(connections_[index(side)]) != CONNECTION_OK) {
-                account_.errors.emplace_back(PQerrorMessage(connections_[index(side)]));
-            }
         }
         thread_ = std::thread([this] { run(); });
     }
@@ -41,31 +40,52 @@ class WritersPlane::Writer {
     std::int32_t pid(Side side) const { return PQbackendPID(connections_[index(side)]); }
     const WriterAccount& account() const { return account_; }
     int number() const { return number_; }
-    std::atomic<std::int64_t> acknowledged{0};
+    std::atomic<std::int64_t> acknowledged;
 
   private:
     void run() {
         Side side = Side::blue;
         Side last = Side::blue;
+        bool seen = false;  ///< the present side, over this connection
         while (account_.errors.empty() && plane_.enter(side)) {
             PGconn* connection = connections_[index(side)];
-            if (side != last) look_back(connection);
+            if (PQstatus(connection) != CONNECTION_OK) {
+                PQreset(connection);
+                ++account_.reconnects;
+                seen = false;
+            }
+            seen = seen && side == last;
             last = side;
-            write(connection, account_.acknowledged + 1);
+            if (PQstatus(connection) == CONNECTION_OK && (seen || look_back(connection))) {
+                seen = true;
+                write(connection, account_.acknowledged + 1);
+            }
             plane_.leave();
         }
     }
 
-    /// The first thing on a new side: is what was acknowledged on the other one there?
-    void look_back(PGconn* connection) {
+    /// The first thing on a new side or connection: is what was acknowledged there? What was under way when the
+    /// connection was lost counts as the server says.
+    bool look_back(PGconn* connection) {
         const std::string sql = "SELECT n FROM counter WHERE writer = " + std::to_string(number_);
         PGresult* result = PQexec(connection, sql.c_str());
-        if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-            account_.errors.emplace_back(PQerrorMessage(connection));
-        } else if (std::stoll(PQgetvalue(result, 0, 0)) != account_.acknowledged) {
-            ++account_.went_back;
+        const bool fine = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
+        if (fine) {
+            const std::int64_t found = std::stoll(PQgetvalue(result, 0, 0));
+            if (found < account_.acknowledged || found > account_.acknowledged + (in_doubt_ ? 1 : 0)) {
+                ++account_.went_back;
+            }
+            account_.acknowledged = std::max(account_.acknowledged, found);
+            in_doubt_ = false;
+        } else {
+            fail(connection);
         }
         PQclear(result);
+        return fine;
+    }
+
+    void fail(PGconn* connection) {
+        if (PQstatus(connection) == CONNECTION_OK) account_.errors.emplace_back(PQerrorMessage(connection));
     }
 
     void write(PGconn* connection, std::int64_t n) {
@@ -76,14 +96,14 @@ class WritersPlane::Writer {
         const std::vector<std::string> commands = in_one
                                                       ? std::vector<std::string>{"WITH i AS (" + insert + ") " + update}
                                                       : std::vector<std::string>{"BEGIN", insert, update, "COMMIT"};
+        in_doubt_ = true;
         for (const std::string& command : commands) {
             PGresult* result = PQexec(connection, command.c_str());
             const bool fine = PQresultStatus(result) == PGRES_COMMAND_OK;
             PQclear(result);
-            if (fine) continue;
-            account_.errors.emplace_back(PQerrorMessage(connection));
-            return;
+            if (!fine) return fail(connection);
         }
+        in_doubt_ = false;
         account_.acknowledged = n;
         acknowledged = n;
     }
@@ -92,6 +112,7 @@ class WritersPlane::Writer {
     int number_;
     WriterAccount account_;
     std::array<PGconn*, 2> connections_{};
+    bool in_doubt_ = false;  ///< a transaction was sent and not answered
     std::thread thread_;
 };
 
@@ -99,7 +120,8 @@ WritersPlane::WritersPlane(boost::asio::any_io_executor executor, WritersOptions
     : executor_(executor), options_(std::move(options)), deadline_(executor) {
     for (int i = 0; i < options_.writers; ++i) {
         const std::string& database = options_.databases[static_cast<std::size_t>(i) % options_.databases.size()];
-        writers_.push_back(std::make_unique<Writer>(*this, i, database));
+        const auto before = options_.acknowledged.empty() ? 0 : options_.acknowledged[static_cast<std::size_t>(i)];
+        writers_.push_back(std::make_unique<Writer>(*this, i, database, before));
     }
 }
 

@@ -24,6 +24,7 @@ struct WritersOptions {
     std::array<std::string, 2> conninfo;  ///< by index(Side), without dbname
     std::vector<std::string> databases;   ///< writers take them in turn
     int writers = 8;
+    std::vector<std::int64_t> acknowledged;  ///< by an earlier plane's writers; empty: none yet
 };
 
 /// What one writer has seen.
@@ -31,6 +32,7 @@ struct WriterAccount {
     std::string database;
     std::int64_t acknowledged = 0;  ///< transactions 1..acknowledged were committed, in this order
     std::int64_t went_back = 0;     ///< reads that showed less than its own last acknowledged write
+    std::int64_t reconnects = 0;    ///< after a server went away; what was under way then counts as the server says
     std::vector<std::string> errors;
 };
 
