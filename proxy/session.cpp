@@ -142,14 +142,14 @@ void Session::set_phase(Phase phase) {
 std::string Session::pin_reason() const {
     using protocol::Change;
     if (replication_) return "is a replication connection: it is ended by a switch";
-    if (opaque_)
+    if (has(changes_.ever(), Change::opaque))
         return "has used currval, lastval, setseed, LOAD or dblink, which no server can be asked about: reconnect";
     if (!state_.pinned.empty()) return state_.pinned;
     if (ledger_.statements().has_unkeepable())
         return "has a prepared statement that is too large to be kept: DEALLOCATE it";
     constexpr Change suspicious = Change::prepare_among_others | Change::advisory_lock | Change::temporary_object |
                                   Change::holdable_cursor | Change::code | Change::unseen;
-    if (has(unread_, suspicious)) {
+    if (has(changes_.since_read(), suspicious)) {
         return "may have made temporary objects, holdable cursors or advisory locks since it was last asked";
     }
     return {};

@@ -15,7 +15,6 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -25,8 +24,8 @@
 
 #include "control/data_plane.hpp"
 #include "protocol/framing.hpp"
+#include "protocol/session_changes.hpp"
 #include "protocol/session_ledger.hpp"
-#include "protocol/sql_words.hpp"
 #include "protocol/startup.hpp"
 #include "proxy/backend.hpp"
 #include "proxy/carried_state.hpp"
@@ -107,8 +106,6 @@ class Session : public std::enable_shared_from_this<Session> {
     Hold hold_back(char type) const;
     std::string_view forward(std::string_view bytes);
     void note_frontend(const protocol::Frame& frame);
-    void note_text(std::string_view text, bool whole, std::string_view statement);
-    void note_bind(const protocol::Frame& frame);
     void send_to_server(std::string_view bytes);
     Task<bool> flush_server();
     Task<bool> wait_for_permission();
@@ -184,11 +181,10 @@ class Session : public std::enable_shared_from_this<Session> {
     std::uint64_t queries_ = 0;
 
     // What it carries.
-    protocol::Change unread_ = protocol::Change::none;  ///< seen since the last reading
-    bool spoke_ = false;                                ///< since the last reading
-    bool opaque_ = false;                               ///< currval and the like: nobody can ask for it
-    std::set<std::string, std::less<>> setting_names_;
-    std::map<std::string, std::vector<std::uint16_t>, std::less<>> naming_statements_;  ///< set_config($n, …)
+    protocol::SessionChanges changes_;
+    bool unreadable_ = false;                              ///< the last reading failed
+    bool spoke_ = false;                                   ///< since the last reading
+    std::set<std::string, std::less<>> names_to_ask_for_;  ///< custom settings that functions may set
     CarriedState state_;
     std::uint64_t state_version_ = 0;  ///< of state_; 0: nothing was ever set
     std::string arm_failure_;

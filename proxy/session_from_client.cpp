@@ -11,7 +11,6 @@
 
 namespace turnout::proxy {
 
-using protocol::Change;
 using protocol::Frame;
 using protocol::FrameState;
 using protocol::FrontendType;
@@ -140,21 +139,7 @@ std::string_view Session::forward(std::string_view bytes) {
 void Session::note_frontend(const Frame& frame) {
     const protocol::ReplyLedger& replies = ledger_.replies();
     const bool was_quiet = replies.ready_owed() == 0;
-    const auto type = static_cast<FrontendType>(frame.type);
-    switch (type) {
-        case FrontendType::query: note_text(frame.body, frame.state == FrameState::whole, {}); break;
-        case FrontendType::parse: {
-            const std::size_t name_end = frame.body.find('\0');
-            if (name_end == std::string_view::npos) break;
-            note_text(frame.body.substr(name_end + 1), frame.state == FrameState::whole,
-                      frame.body.substr(0, name_end));
-            break;
-        }
-        case FrontendType::bind:
-            if (!naming_statements_.empty()) note_bind(frame);
-            break;
-        default: break;
-    }
+    changes_.on_frontend(static_cast<FrontendType>(frame.type), frame.body, frame.state == FrameState::whole);
     ledger_.on_frontend(frame);
     spoke_ = true;
     if (busy_ || replies.safe()) return;
@@ -163,34 +148,6 @@ void Session::note_frontend(const Frame& frame) {
     const auto now = control::Clock::now();
     transaction_ = now;
     if (was_quiet) asked_ = now;
-}
-
-/// Reads SQL for what it may leave behind. The text ends at its first zero byte.
-void Session::note_text(std::string_view text, bool whole, std::string_view statement) {
-    text = text.substr(0, text.find('\0'));
-    protocol::SqlReading reading = protocol::what_it_may_change(text, {whole, true});
-    unread_ |= reading.changes;
-    if (has(reading.changes, Change::opaque)) opaque_ = true;
-    for (std::string& name : reading.setting_names) setting_names_.insert(std::move(name));
-    if (!reading.setting_parameters.empty()) {
-        naming_statements_.insert_or_assign(std::string(statement), std::move(reading.setting_parameters));
-    }
-}
-
-/// set_config($1, …): the name comes with the parameters.
-void Session::note_bind(const Frame& frame) {
-    protocol::Bind bind;
-    if (frame.state != FrameState::whole || protocol::parse(frame.body, bind)) {
-        unread_ |= Change::unseen;
-        return;
-    }
-    const auto found = naming_statements_.find(bind.statement);
-    if (found == naming_statements_.end()) return;
-    unread_ |= Change::settings;
-    for (const std::uint16_t number : found->second) {
-        if (number == 0 || number > bind.parameters.size() || !bind.parameters[number - 1U]) continue;
-        setting_names_.emplace(*bind.parameters[number - 1U]);
-    }
 }
 
 void Session::send_to_server(std::string_view bytes) {

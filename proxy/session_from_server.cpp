@@ -126,6 +126,7 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
         auto* pid = reinterpret_cast<unsigned char*>(body);
         if (boost::endian::load_big_s32(pid) == backend.pid) boost::endian::store_big_s32(pid, handed_out_pid_);
     }
+    if (type == BackendType::command_complete) changes_.on_command_complete(frame.body);
     const protocol::Reply reply = ledger_.on_backend(frame);
     if (reply.to == protocol::ReplyTo::probe) forward = false;
     answered(reply, type);

@@ -7,8 +7,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <iterator>
 
 #include "protocol/frontend_messages.hpp"
 #include "proxy/session.hpp"
@@ -53,15 +55,22 @@ bool Session::needs_reading() const {
     constexpr Change tells = Change::settings | Change::role | Change::sql_prepare | Change::prepare_among_others |
                              Change::deallocate | Change::listen | Change::advisory_lock | Change::temporary_object |
                              Change::holdable_cursor | Change::code | Change::unseen;
-    return has(unread_, tells) || ledger_.statements().doubtful() || (spoke_ && worker_.hidden_state());
+    return unreadable_ || has(changes_.since_read(), tells) || ledger_.statements().doubtful() ||
+           (spoke_ && worker_.hidden_state());
 }
 
 /// Reads the state on the session's own backend, at a safe point. Returns what went wrong.
 Task<std::string> Session::read_state() {
     auto backend = current_;
-    const std::vector<std::string> names(setting_names_.begin(), setting_names_.end());
+    std::vector<std::string> names;
+    for (const std::set<std::string, std::less<>>* known :
+         {&changes_.setting_names(), &std::as_const(names_to_ask_for_)}) {
+        // Core settings have no dot, and pg_settings tells them.
+        std::copy_if(known->begin(), known->end(), std::back_inserter(names),
+                     [](const std::string& name) { return name.find('.') != std::string::npos; });
+    }
     const std::string batch = questions(names);
-    unread_ = Change::none;
+    changes_.clear();
     spoke_ = false;
     Exchange exchange(worker_.context());
     asking_ = true;
@@ -84,8 +93,9 @@ Task<std::string> Session::read_state() {
     if (failure.empty()) {
         ledger_.statements().reconcile(state.protocol_statements);
         state_ = std::move(state);
+        unreadable_ = false;
     } else {
-        unread_ |= Change::unseen;
+        unreadable_ = true;
         state_.pinned = fmt::format("its state could not be read: {}", failure);
     }
     ++state_version_;
@@ -140,7 +150,7 @@ Task<void> Session::arm(control::ArmRequest request) {
     const auto self = shared_from_this();
     const TaskMark mark(task_, *this);
     arm_failure_.clear();
-    for (const std::string& name : request.setting_names) setting_names_.insert(name);
+    for (const std::string& name : request.setting_names) names_to_ask_for_.insert(name);
     if (armed_ && armed_->side != request.standby) {
         armed_->stream->close();
         armed_.reset();
