@@ -100,7 +100,8 @@ const std::array kSessions{Column{"id", kBigint},
                            Column{"transaction_seconds", kReal},
                            Column{"prepared_statements", kBigint},
                            Column{"queries", kBigint}};
-const std::array kLag{Column{"database"}, Column{"bytes", kBigint}, Column{"state"}};
+const std::array kLag{Column{"database"}, Column{"bytes", kBigint},          Column{"seconds", kReal},
+                      Column{"state"},    Column{"retained_bytes", kBigint}, Column{"wal_status"}};
 const std::array kSides{Column{"side"},
                         Column{"role"},
                         Column{"host"},

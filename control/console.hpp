@@ -44,6 +44,9 @@ class Console {
     /// Stops listening, removes the socket file, and ends each session once its running command has answered.
     void close();
 
+    /// How many clients are connected.
+    std::size_t sessions() const { return sessions_.size(); }
+
     /// The socket's path.
     const std::string& path() const { return path_; }
 

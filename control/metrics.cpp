@@ -133,7 +133,7 @@ struct Metrics::Switches {
 
 Metrics::Metrics(std::string version) : version_(std::move(version)), switches_(std::make_unique<Switches>()) {
     // A counter that is there from the start can be alerted on; one that appears with its first event cannot.
-    for (const char* outcome : {"switched", "given_up", "refused", "uncertain"})
+    for (const char* outcome : {"switched", "rolled_back", "given_up", "refused", "uncertain"})
         switches_->outcomes.Add({{"outcome", outcome}});
 }
 
@@ -170,9 +170,9 @@ std::string Metrics::text() const {
     return prometheus::TextSerializer().Serialize(families);
 }
 
-bool Metrics::serving() const {
+std::optional<Side> Metrics::active() const {
     const std::lock_guard lock(mutex_);
-    return snapshot_.active.has_value();
+    return snapshot_.active;
 }
 
 }  // namespace turnout::control

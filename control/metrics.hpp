@@ -27,7 +27,7 @@ struct MetricsSnapshot {
 
 /// One switch or rollback, when it is over.
 struct SwitchObservation {
-    std::string_view outcome;            ///< "switched", "given_up", "refused", "uncertain"
+    std::string_view outcome;            ///< "switched", "rolled_back", "given_up", "refused", "uncertain"
     std::optional<Microseconds> window;  ///< gate closed to gate open; of the attempt that switched
     std::vector<std::pair<std::string_view, Microseconds>> phases;
     std::vector<Microseconds> stalls;  ///< one per held session
@@ -47,8 +47,9 @@ class Metrics {
     /// Prometheus' text format, version 0.0.4.
     std::string text() const;
 
-    /// Whether a side is served, as last published.
-    bool serving() const;
+    /// The side that is served, as last published.
+    std::optional<Side> active() const;
+    const std::string& version() const { return version_; }
 
   private:
     struct Switches;

@@ -68,7 +68,7 @@ asio::awaitable<Answer> fake(Command command, Progress progress) {
                                         {{"switch.max_pause", "50ms", "100ms", "yes"}, {"a", std::nullopt, "", "no"}}});
             }
             if (command.topic == Topic::lag)
-                co_return table_answer({columns_of(command), {{"app", "-3", "streaming"}}});
+                co_return table_answer({columns_of(command), {{"app", "-3", "0.5", "streaming", "0", "reserved"}}});
             co_return object_answer({{"active", "blue"}, {"generation", 1}});
         case Verb::switch_over: {
             progress("closing the gate");

@@ -69,9 +69,9 @@ MetricsSnapshot snapshot() {
 
 TEST(Metrics, SnapshotsAreTextOfPrometheus) {
     Metrics metrics("1.2.3");
-    EXPECT_FALSE(metrics.serving());
+    EXPECT_EQ(metrics.active(), std::nullopt);
     metrics.publish(snapshot());
-    EXPECT_TRUE(metrics.serving());
+    EXPECT_EQ(metrics.active(), Side::green);
     auto found = samples(metrics.text());
     EXPECT_EQ(found["turnout_build_info{version=\"1.2.3\"}"], 1);
     EXPECT_EQ(found["turnout_active_side{side=\"green\"}"], 1);

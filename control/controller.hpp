@@ -1,0 +1,176 @@
+// Control as a whole: the sides, the journal's truth, the data plane and the verbs, on one thread.
+//
+// Life: start() binds the listeners (clients get 57P03), then takes the locks, finds out who is active, and serves; as
+// long as that cannot be known it asks again. While serving, a background round brings both sides into their steady
+// state whenever something is left to do. Verbs that change something exclude each other and the background.
+//
+// All of it lives on one executor of one thread, and must be destroyed only when that has stopped running it.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/answer.hpp"
+#include "control/auth_file.hpp"
+#include "control/command.hpp"
+#include "control/config.hpp"
+#include "control/data_plane.hpp"
+#include "control/metrics.hpp"
+#include "control/preflight.hpp"
+#include "control/recovery.hpp"
+#include "control/recovery_state.hpp"
+#include "control/replication.hpp"
+#include "control/role_reader.hpp"
+#include "control/side.hpp"
+#include "control/single_flight.hpp"
+#include "control/switch_driver.hpp"
+
+namespace turnout::control {
+
+using MakeDataPlane =
+    std::function<std::unique_ptr<DataPlane>(boost::asio::any_io_executor control, RoleDirectory& directory)>;
+
+struct ControllerSettings {
+    Config config;
+    std::string version;
+    bool take_over = false;  ///< end another turnout that still holds the locks
+};
+
+class Controller {
+  public:
+    /// `metrics` must outlive it. Throws AuthFileError, ConninfoError, std::runtime_error.
+    Controller(boost::asio::any_io_executor executor, ControllerSettings settings, Metrics& metrics,
+               const MakeDataPlane& make_data_plane);
+    ~Controller();
+    Controller(const Controller&) = delete;
+    Controller& operator=(const Controller&) = delete;
+
+    /// Begins the life that the file's head describes. Throws std::runtime_error that names the address which cannot be
+    /// listened on. `ended` is called once, on the executor, when stop() is done or serving had to end by itself.
+    void start(std::function<void(ExitStatus)> ended);
+
+    /// Carries a command out. Cancelled (terminal), it undoes what it began and answers nevertheless. Never throws.
+    boost::asio::awaitable<Answer> execute(Command command, Progress progress);
+
+    enum class Stop {
+        gracefully,  ///< sessions end at their safe points, at the latest after [proxy] shutdown_timeout
+        at_once,
+    };
+    /// Cancels a running verb and waits until it is undone, then ends the sessions. A second call, at_once, hastens it.
+    void stop(Stop how);
+
+    /// What the configuration says now.
+    const Config& config() const { return config_; }
+
+  private:
+    struct Running {
+        Verb verb = Verb::check;
+        Clock::time_point since;
+    };
+    class Exclusive;
+
+    // ---- controller.cpp: dispatch, and the verbs that concern the proxy alone
+    boost::asio::awaitable<Answer> dispatch(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> exclusively(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> carry_out(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> pause();
+    Answer resume();
+    Answer reload();
+    Answer shut_down(const Command& command);
+    Answer cancelled(const Command& command) const;
+    Answer nobody_is_served() const;
+    std::optional<Answer> refuse_beside_running(Verb verb) const;
+
+    // ---- controller_verbs.cpp
+    boost::asio::awaitable<Answer> check();
+    boost::asio::awaitable<Answer> sync(const Progress& progress);
+    boost::asio::awaitable<Answer> verify(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> switch_over(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> finish();
+    boost::asio::awaitable<Answer> abort();
+    boost::asio::awaitable<Answer> force_active(Side side, const Progress& progress);
+    boost::asio::awaitable<PreflightInput> preflight_input(PreflightStage stage);
+    std::optional<Answer> wrong_direction(Verb verb, const decision::Serve& served) const;
+    SwitchOptions switch_options(const Command& command, Side from) const;
+    void take_over(const decision::Serve& before, const SwitchReport& report);
+    void observe(const SwitchReport& report);
+    boost::asio::awaitable<void> read_again_who_is_served(Side active);
+
+    // ---- controller_life.cpp
+    boost::asio::awaitable<void> live();
+    boost::asio::awaitable<void> background_round();
+    boost::asio::awaitable<void> find_out_who_is_active();
+    boost::asio::awaitable<void> settle_down(decision::Serve served);
+    boost::asio::awaitable<void> look_at_streams(decision::Serve served);
+    boost::asio::awaitable<void> refresh();
+    boost::asio::awaitable<void> refresh_lag();
+    boost::asio::awaitable<void> quiet_background();
+    boost::asio::awaitable<void> end_life();
+    boost::asio::awaitable<void> sleep(Milliseconds duration);
+    SingleFlight::Listener lock_listener();
+    void serve(const decision::Serve& serve);
+    void serve_nobody(const decision::Nobody& nobody);
+    void forget_streams();
+    void end(ExitStatus status);
+
+    // ---- controller_show.cpp
+    boost::asio::awaitable<Answer> show(const Command& command);
+    boost::asio::awaitable<Answer> show_status_now();
+    boost::asio::awaitable<Answer> show_sides_now();
+    boost::asio::awaitable<Row> side_row(Side side);
+    boost::asio::awaitable<Answer> show_lag_now();
+    Answer show_switch() const;
+    boost::asio::awaitable<std::vector<SessionView>> sessions();
+    LifePhase phase() const;
+
+    boost::asio::any_io_executor executor_;
+    Config config_;
+    std::string version_;
+    bool take_over_;
+    Metrics& metrics_;
+
+    Cluster cluster_;
+    RoleReader roles_;
+    AuthFileDirectory directory_;
+    std::unique_ptr<DataPlane> data_plane_;
+    StateFile state_;
+    SingleFlight single_flight_;
+    std::unique_ptr<Switcher> switcher_;
+
+    std::optional<decision::Serve> served_;
+    decision::Nobody nobody_;  ///< why nobody is served, while served_ is empty
+    std::optional<Running> running_;
+    boost::asio::cancellation_signal cancel_running_;
+    std::optional<SwitchReport> last_switch_;
+    std::string switch_progress_;  ///< its latest line
+    bool paused_ = false;
+
+    bool background_works_ = false;
+    boost::asio::cancellation_signal cancel_background_;
+    boost::asio::cancellation_signal cancel_life_;
+    boost::asio::cancellation_signal cancel_watch_;
+    boost::asio::steady_timer news_;  ///< cancelled when a verb or the background has ended, and by wake()
+    bool unsettled_ = false;          ///< settle_down() has something to do
+    std::vector<std::string> left_;   ///< what it could not do yet
+    Clock::time_point next_settling_;
+    bool streams_ready_ = false;
+    bool streams_known_ = false;
+    PgConnection::Ptr lag_connection_;
+    std::vector<StreamLag> lag_;
+
+    bool stopping_ = false;
+    Clock::time_point stop_deadline_;
+    bool ended_called_ = false;
+    ExitStatus end_status_ = ExitStatus::done;
+    std::function<void(ExitStatus)> ended_;
+};
+
+}  // namespace turnout::control

@@ -1,0 +1,145 @@
+// SHOW: facts gathered, then shown by show.cpp.
+#include <fmt/format.h>
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/json/object.hpp>
+#include <cctype>
+#include <chrono>
+#include <utility>
+
+#include "control/awaited.hpp"
+#include "control/controller.hpp"
+#include "control/pg_error.hpp"
+#include "control/replication.hpp"
+#include "control/show.hpp"
+
+namespace turnout::control {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Milliseconds kPatience{2'000};
+
+std::string lower(std::string_view words) {
+    std::string text(words);
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text;
+}
+
+}  // namespace
+
+asio::awaitable<std::vector<SessionView>> Controller::sessions() {
+    co_return co_await called_back<std::vector<SessionView>>(
+        [this](std::function<void(std::vector<SessionView>)> then) { data_plane_->sessions(std::move(then)); });
+}
+
+LifePhase Controller::phase() const {
+    LifeFacts facts;
+    facts.served = served_;
+    facts.streams_ready = streams_ready_;
+    if (running_) {
+        facts.sync_runs = running_->verb == Verb::sync;
+        facts.switch_runs = running_->verb == Verb::switch_over || running_->verb == Verb::rollback;
+    }
+    return life_phase(facts);
+}
+
+asio::awaitable<Answer> Controller::show(const Command& command) {
+    switch (command.topic) {
+        case Topic::status: co_return co_await show_status_now();
+        case Topic::sessions: co_return show_sessions(co_await sessions());
+        case Topic::switch_report: co_return show_switch();
+        case Topic::lag: co_return co_await show_lag_now();
+        case Topic::sides: co_return co_await show_sides_now();
+        case Topic::config: co_return show_config(config_);
+        case Topic::stats: co_return show_stats(config_.switching.databases, data_plane_->counters());
+        case Topic::version: co_return show_version(version_);
+        case Topic::help: co_return show_help();
+        case Topic::databases:
+            co_return show_databases(config_, served_ ? std::optional(served_->side) : std::nullopt, paused_,
+                                     co_await sessions());
+        case Topic::pools: co_return show_pools(co_await sessions());
+        case Topic::clients: co_return show_clients(co_await sessions());
+        case Topic::servers: co_return show_servers(co_await sessions(), config_);
+        case Topic::lists: co_return show_lists(config_, co_await sessions());
+    }
+    co_return refusal(sqlstate::internal, "the topic is not known");
+}
+
+asio::awaitable<Answer> Controller::show_status_now() {
+    const std::vector<SessionView> views = co_await sessions();
+    StatusFacts facts;
+    facts.served = served_;
+    facts.reason = nobody_.reason;
+    facts.hint = nobody_.hint;
+    facts.phase = phase();
+    if (running_) {
+        facts.running = lower(tag(running_->verb));
+        facts.running_seconds = std::chrono::duration<double>(Clock::now() - running_->since).count();
+    }
+    facts.paused = paused_;
+    facts.stopping = stopping_;
+    facts.unsettled = left_;
+    facts.lag = lag_;
+    facts.sessions = views.size();
+    facts.pinned = static_cast<std::uint64_t>(std::count_if(
+        views.begin(), views.end(), [](const SessionView& view) { return view.movable == Movable::pinned; }));
+    facts.version = version_;
+    co_return show_status(facts);
+}
+
+Answer Controller::show_switch() const {
+    if (switcher_->running()) return object_answer({{"state", "running"}, {"phase", switch_progress_}});
+    if (last_switch_) {
+        boost::json::object report = to_json(*last_switch_);
+        report["state"] = "ended";
+        return object_answer(std::move(report), to_text(*last_switch_));
+    }
+    return object_answer({{"state", "none"}}, "no switch since the proxy was started\n");
+}
+
+asio::awaitable<Answer> Controller::show_lag_now() {
+    if (!served_) co_return nobody_is_served();
+    const auto connection =
+        co_await cluster_.connect_by(Clock::now() + kPatience, served_->side, cluster_.journal_database());
+    co_return show_lag(co_await read_lag(*connection, other(served_->side)));
+}
+
+asio::awaitable<Row> Controller::side_row(Side side) {
+    const Endpoint& endpoint = config_.data_plane.sides[index(side)].endpoints.front();
+    const bool active = served_ && served_->side == side;
+    Row row{std::string(name(side)),
+            active    ? "active"
+            : served_ ? served_->finished ? "left behind" : "standby"
+                      : "unknown",
+            endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr,
+            std::to_string(endpoint.port),
+            std::nullopt,
+            "reachable",
+            active ? Cell(std::to_string(served_->generation)) : std::nullopt,
+            std::nullopt};
+    try {
+        const auto connection =
+            co_await cluster_.connect_by(Clock::now() + kPatience, side, cluster_.journal_database());
+        const PgResult version =
+            co_await connection->query_by(Clock::now() + kPatience, "SELECT current_setting('server_version')");
+        row[4] = version.as<std::string>(0, 0);
+    } catch (const PgError& error) {
+        row[5] = "unreachable";
+        row[7] = error.fields().message;
+    }
+    co_return row;
+}
+
+asio::awaitable<Answer> Controller::show_sides_now() {
+    using namespace asio::experimental::awaitable_operators;
+    const auto columns = describe(Topic::sides).columns;
+    Table table{{columns.begin(), columns.end()}, {}};
+    auto [blue, green] = co_await (side_row(Side::blue) && side_row(Side::green));
+    table.rows.push_back(std::move(blue));
+    table.rows.push_back(std::move(green));
+    co_return table_answer(std::move(table));
+}
+
+}  // namespace turnout::control

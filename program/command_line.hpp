@@ -1,0 +1,30 @@
+// What is written behind `turnout`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "control/admin_client.hpp"
+
+namespace turnout::program {
+
+/// `turnout serve --config FILE`.
+struct ServeRequest {
+    std::string config;
+    bool take_over = false;   ///< --take-over: end another turnout that still holds the locks
+    bool check_only = false;  ///< --check-config: read it, say what is wrong with it, and end
+};
+
+/// Nothing is left to do: help or an error was printed.
+struct Ended {
+    int exit_status = 0;
+};
+
+using Request = std::variant<Ended, ServeRequest, control::AdminRequest>;
+
+/// Reads the arguments; prints help to standard output and errors (exit status 2) to standard error. The verbs, their
+/// options and their help come from the table that the admin socket's parser uses.
+Request parse_command_line(int argc, const char* const* argv);
+
+}  // namespace turnout::program

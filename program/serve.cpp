@@ -1,0 +1,138 @@
+#include "program/serve.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+
+#include "control/config.hpp"
+#include "control/console.hpp"
+#include "control/controller.hpp"
+#include "control/http.hpp"
+#include "control/log.hpp"
+#include "control/metrics.hpp"
+#include "control/monitoring.hpp"
+#include "program/version.hpp"
+#include "proxy/proxy.hpp"
+
+namespace turnout::program {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Client keys live in memory and are as good as logins: no core dump may hold them, no debugger of the same user.
+void forbid_core_dumps() {
+    const rlimit none{0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        spdlog::warn("core dumps cannot be forbidden; they would hold keys that are as good as logins");
+}
+
+void warn_of_readable_passwords(const control::Config& config) {
+    struct stat status {};
+    if (!control::has_passwords(config) || ::stat(config.file.c_str(), &status) != 0) return;
+    if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0)
+        spdlog::warn("{} holds a password and can be read by others: chmod 600 {}", config.file, config.file);
+}
+
+/// All that runs on control's thread.
+class Service {
+  public:
+    Service(const control::Config& config, bool take_over)
+        : controller_(context_.get_executor(), {config, std::string(kVersion), take_over}, metrics_,
+                      proxy::make_data_plane),
+          console_(context_.get_executor(),
+                   {.directory = config.admin_directory, .program_version = std::string(kVersion)},
+                   [this](control::Command command, control::Progress progress) {
+                       return controller_.execute(std::move(command), std::move(progress));
+                   }) {}
+
+    int run() {
+        controller_.start([this](control::ExitStatus status) {
+            exit_status_ = static_cast<int>(status);
+            asio::co_spawn(context_, wind_up(), asio::detached);
+        });
+        console_.open();
+        if (const std::string& listen = controller_.config().metrics_listen; !listen.empty())
+            http_ = std::make_unique<control::HttpServer>(listen, control::monitoring_pages(metrics_));
+        wait_for_signal();
+        context_.run();
+        http_.reset();
+        return exit_status_;
+    }
+
+  private:
+    void wait_for_signal() {
+        signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+            if (error) return;
+            if (signal == SIGHUP) {
+                asio::co_spawn(context_,
+                               controller_.execute({.verb = control::Verb::reload}, [](const std::string&) {}),
+                               asio::detached);
+            } else {
+                controller_.stop(stops_++ == 0 ? control::Controller::Stop::gracefully
+                                               : control::Controller::Stop::at_once);
+            }
+            wait_for_signal();
+        });
+    }
+
+    /// Lets the admin sessions read their last answer.
+    asio::awaitable<void> wind_up() {
+        console_.close();
+        asio::steady_timer again(context_);
+        boost::system::error_code woken;
+        for (int i = 0; i < 100 && console_.sessions() > 0; ++i) {
+            again.expires_after(std::chrono::milliseconds(10));
+            co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+        }
+        context_.stop();
+    }
+
+    control::Metrics metrics_{std::string(kVersion)};
+    asio::io_context context_{1};
+    control::Controller controller_;
+    control::Console console_;
+    std::unique_ptr<control::HttpServer> http_;
+    asio::signal_set signals_{context_, SIGTERM, SIGINT, SIGHUP};
+    int stops_ = 0;
+    int exit_status_ = 0;
+};
+
+}  // namespace
+
+int serve(const ServeRequest& request) {
+    control::Config config;
+    try {
+        config = control::load_config(request.config);
+    } catch (const control::ConfigRefused& refused) {
+        std::cerr << refused.what() << std::endl;
+        return static_cast<int>(control::ExitStatus::usage);
+    }
+    if (request.check_only) {
+        std::cout << request.config << " is right" << std::endl;
+        return 0;
+    }
+    control::set_up_log(config.log);
+    std::signal(SIGPIPE, SIG_IGN);
+    forbid_core_dumps();
+    warn_of_readable_passwords(config);
+    spdlog::info("turnout {} begins, configured by {}", kVersion, config.file);
+    Service service(config, request.take_over);
+    const int status = service.run();
+    spdlog::info("turnout has ended");
+    return status;
+}
+
+}  // namespace turnout::program

@@ -1,0 +1,12 @@
+// `turnout serve`: proxy and control put together.
+#pragma once
+
+#include "program/command_line.hpp"
+
+namespace turnout::program {
+
+/// Runs until SIGTERM or SIGINT (graceful; a second one at once), SHUTDOWN on the admin socket, or until serving has to
+/// end by itself. SIGHUP reloads. Returns the exit status: 2 for a configuration that is refused.
+int serve(const ServeRequest& request);
+
+}  // namespace turnout::program
