@@ -10,8 +10,14 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
+set(TURNOUT_SANITIZE "" CACHE STRING "Sanitizers: 'address,undefined' or 'thread'")
+
 # Dev compiles fast and still runs coroutines at a bearable speed; assertions are on, line numbers are kept.
-set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "Flags of the build type Dev" FORCE)
+set(dev_flags "-O1 -g1")
+if(TURNOUT_SANITIZE)
+  set(dev_flags "-O0 -g1")  # optimizing instrumented code takes more than twice as long to compile
+endif()
+set(CMAKE_CXX_FLAGS_DEV "${dev_flags}" CACHE STRING "Flags of the build type Dev" FORCE)
 # A proxy that goes on after a broken invariant would lose data quietly: assertions stay on in Release, too.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "Flags of the build type Release" FORCE)
 mark_as_advanced(CMAKE_CXX_FLAGS_DEV)
@@ -36,7 +42,6 @@ if(TURNOUT_WERROR)
 endif()
 add_compile_definitions($<$<CONFIG:Release>:_FORTIFY_SOURCE=2> _GLIBCXX_ASSERTIONS)
 
-set(TURNOUT_SANITIZE "" CACHE STRING "Sanitizers: 'address,undefined' or 'thread'")
 if(TURNOUT_SANITIZE)
   add_compile_options(-fsanitize=${TURNOUT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${TURNOUT_SANITIZE})
