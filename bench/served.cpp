@@ -26,6 +26,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // They end a hang and are no expectations.
+constexpr auto kPatienceToDecide = 3s;
 constexpr auto kPatienceToStart = 30s;
 constexpr auto kPatienceToStop = 30s;
 
@@ -116,9 +117,12 @@ void Served::start() {
     for (;;) {
         check_interrupted();
         if (!running()) throw failure("it ended while starting");
-        if (run({"show", "status"}).done()) return;
+        if (run({"show", "status"}).done()) break;
         if (std::chrono::steady_clock::now() > deadline) throw failure("it did not get ready");
     }
+    // Who is active is found out a moment later, unless that cannot be found out: then clients are told so.
+    const auto decided = std::chrono::steady_clock::now() + kPatienceToDecide;
+    while (std::chrono::steady_clock::now() < decided && status().at("active").is_null()) check_interrupted();
 }
 
 bool Served::running() {

@@ -42,8 +42,8 @@ std::vector<std::string> relation_readings() {
     const std::string name = fmt::format("{} || ' ' || {}", kind, kRelationName);
     std::vector<std::string> all;
     all.push_back(
-        fmt::format("SELECT {}, 'kind ' || c.relkind || ' persistence ' || c.relpersistence || ' replica identity ' || "
-                    "c.relreplident "
+        fmt::format("SELECT {}, 'kind ' || c.relkind::text || ' persistence ' || c.relpersistence::text || ' replica identity ' || "
+                    "c.relreplident::text "
                     "|| ' row security ' || c.relrowsecurity || ' forced ' || c.relforcerowsecurity || ' owner ' || "
                     "pg_get_userbyid(c.relowner) || coalesce(' partition by ' || CASE WHEN c.relkind = 'p' THEN "
                     "pg_get_partkeydef(c.oid) END, '') || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') {}",
@@ -69,12 +69,12 @@ std::vector<std::string> relation_readings() {
                     "JOIN pg_constraint k ON k.conrelid = o.oid AND k.contype IN ('c','f','p','u','x')",
                     name, from));
     all.push_back(
-        fmt::format("SELECT o.name, 'trigger ' || g.tgenabled || ' ' || pg_get_triggerdef(g.oid) "
+        fmt::format("SELECT o.name, 'trigger ' || g.tgenabled::text || ' ' || pg_get_triggerdef(g.oid) "
                     "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_trigger g ON g.tgrelid = o.oid "
                     "AND NOT g.tgisinternal",
                     name, from));
     all.push_back(fmt::format(
-        "SELECT o.name, 'policy ' || quote_ident(p.polname) || ' ' || p.polcmd || ' ' || p.polpermissive || ' to ' || "
+        "SELECT o.name, 'policy ' || quote_ident(p.polname) || ' ' || p.polcmd::text || ' ' || p.polpermissive || ' to ' || "
         "(SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE pg_get_userbyid(r) END, ',' ORDER BY 1) FROM "
         "unnest(p.polroles) r) || coalesce(' using ' || pg_get_expr(p.polqual, p.polrelid), '') "
         "|| coalesce(' check ' || pg_get_expr(p.polwithcheck, p.polrelid), '') "
