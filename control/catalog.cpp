@@ -41,13 +41,13 @@ std::vector<std::string> relation_readings() {
         kUsers, free);
     const std::string name = fmt::format("{} || ' ' || {}", kind, kRelationName);
     std::vector<std::string> all;
-    all.push_back(
-        fmt::format("SELECT {}, 'kind ' || c.relkind::text || ' persistence ' || c.relpersistence::text || ' replica identity ' || "
-                    "c.relreplident::text "
-                    "|| ' row security ' || c.relrowsecurity || ' forced ' || c.relforcerowsecurity || ' owner ' || "
-                    "pg_get_userbyid(c.relowner) || coalesce(' partition by ' || CASE WHEN c.relkind = 'p' THEN "
-                    "pg_get_partkeydef(c.oid) END, '') || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') {}",
-                    name, from));
+    all.push_back(fmt::format(
+        "SELECT {}, 'kind ' || c.relkind::text || ' persistence ' || c.relpersistence::text || ' replica identity ' || "
+        "c.relreplident::text "
+        "|| ' row security ' || c.relrowsecurity || ' forced ' || c.relforcerowsecurity || ' owner ' || "
+        "pg_get_userbyid(c.relowner) || coalesce(' partition by ' || CASE WHEN c.relkind = 'p' THEN "
+        "pg_get_partkeydef(c.oid) END, '') || coalesce(' ' || pg_get_expr(c.relpartbound, c.oid), '') {}",
+        name, from));
     all.push_back(
         fmt::format("SELECT o.name, 'inherits ' || i.inhparent::regclass FROM (SELECT {} AS name, c.oid {}) o "
                     "JOIN pg_inherits i ON i.inhrelid = o.oid",
@@ -73,13 +73,14 @@ std::vector<std::string> relation_readings() {
                     "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_trigger g ON g.tgrelid = o.oid "
                     "AND NOT g.tgisinternal",
                     name, from));
-    all.push_back(fmt::format(
-        "SELECT o.name, 'policy ' || quote_ident(p.polname) || ' ' || p.polcmd::text || ' ' || p.polpermissive || ' to ' || "
-        "(SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE pg_get_userbyid(r) END, ',' ORDER BY 1) FROM "
-        "unnest(p.polroles) r) || coalesce(' using ' || pg_get_expr(p.polqual, p.polrelid), '') "
-        "|| coalesce(' check ' || pg_get_expr(p.polwithcheck, p.polrelid), '') "
-        "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_policy p ON p.polrelid = o.oid",
-        name, from));
+    all.push_back(
+        fmt::format("SELECT o.name, 'policy ' || quote_ident(p.polname) || ' ' || p.polcmd::text || ' ' || "
+                    "p.polpermissive || ' to ' || "
+                    "(SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE pg_get_userbyid(r) END, ',' ORDER BY 1) FROM "
+                    "unnest(p.polroles) r) || coalesce(' using ' || pg_get_expr(p.polqual, p.polrelid), '') "
+                    "|| coalesce(' check ' || pg_get_expr(p.polwithcheck, p.polrelid), '') "
+                    "FROM (SELECT {} AS name, c.oid {}) o JOIN pg_policy p ON p.polrelid = o.oid",
+                    name, from));
     all.push_back(
         fmt::format(fmt::runtime(kGrants), fmt::arg("kind", kind), fmt::arg("name", kRelationName),
                     fmt::arg("from", "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"),
@@ -143,7 +144,7 @@ std::vector<std::string> other_readings() {
                     "FROM pg_namespace n WHERE {} AND {}",
                     kUsers, fmt::format(fmt::runtime(kFree), "pg_namespace", "n.oid")));
     all.push_back(
-        "SELECT 'event trigger ' || quote_ident(evtname), evtevent || ' ' || evtenabled || ' ' || evtfoid::regproc "
+        "SELECT 'event trigger ' || quote_ident(evtname), format('%s %s %s', evtevent, evtenabled, evtfoid::regproc) "
         "FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
         "'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')");
     return all;

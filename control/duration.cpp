@@ -45,7 +45,8 @@ std::string duration_text(std::chrono::milliseconds duration) {
     const std::int64_t microseconds = duration.count() * 1000;
     if (microseconds == 0) return "0";
     for (const Unit& unit : kUnits)
-        if (microseconds % unit.microseconds == 0) return std::to_string(microseconds / unit.microseconds).append(unit.name);
+        if (microseconds % unit.microseconds == 0)
+            return std::to_string(microseconds / unit.microseconds).append(unit.name);
     return std::to_string(duration.count()).append("ms");
 }
 

@@ -194,12 +194,13 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Config, ProblemsAreToldTogetherInTheOrderOfTheFile) {
-    EXPECT_EQ(refused("[switch]\ndatabases = []\nmax_pause = 1\n[side.blue]\nurl = \"host=a\"\n"),
-              "t.toml:2:13: 'databases' in [switch] is empty: name at least one\n"
-              "t.toml:3:13: 'max_pause' in [switch] must be a duration: a duration is a whole number with its unit, such "
-              "as \"100ms\", \"60s\" or \"10m\"\n"
-              "t.toml:4:1: 'url' in [side.green] is missing: Control's own connection to green: a libpq conninfo or URI "
-              "without a database.");
+    EXPECT_EQ(
+        refused("[switch]\ndatabases = []\nmax_pause = 1\n[side.blue]\nurl = \"host=a\"\n"),
+        "t.toml:2:13: 'databases' in [switch] is empty: name at least one\n"
+        "t.toml:3:13: 'max_pause' in [switch] must be a duration: a duration is a whole number with its unit, such "
+        "as \"100ms\", \"60s\" or \"10m\"\n"
+        "t.toml:4:1: 'url' in [side.green] is missing: Control's own connection to green: a libpq conninfo or URI "
+        "without a database.");
 }
 
 TEST(Config, WhatIsNoTomlIsRefusedWithItsPlace) {
