@@ -26,7 +26,7 @@ namespace turnout::control {
 namespace {
 
 namespace asio = boost::asio;
-using turnout::support::ServedConsole;
+using turnout::testing::ServedConsole;
 
 struct Finish {
     void operator()(PGconn* connection) const { PQfinish(connection); }
