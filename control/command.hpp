@@ -119,6 +119,9 @@ const TopicDescription& describe(Topic topic);
 /// "SWITCH", "SHOW", ...: the command tag.
 std::string_view tag(Verb verb);
 
+/// A word of this grammar as the command line writes it: MAX_PAUSE as max-pause, FORCE ACTIVE as force-active.
+std::string dashed(std::string_view words);
+
 /// The columns of the rows that the command answers with; empty: it answers without rows.
 std::vector<Column> columns_of(const Command& command);
 

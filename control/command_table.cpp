@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "control/command.hpp"
 #include "control/duration.hpp"
@@ -173,6 +174,13 @@ const TopicDescription& describe(Topic topic) {
 }
 
 std::string_view tag(Verb verb) { return describe(verb).words; }
+
+std::string dashed(std::string_view words) {
+    std::string text(words);
+    for (char& c : text)
+        c = c == ' ' || c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text;
+}
 
 std::vector<Column> columns_of(const Command& command) {
     if (command.form == Form::json && command.verb != Verb::set) return {{"json", ColumnType::json}};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/json/object.hpp>
-#include <cctype>
 #include <chrono>
 #include <utility>
 
@@ -20,12 +19,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Milliseconds kPatience{2'000};
-
-std::string lower(std::string_view words) {
-    std::string text(words);
-    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return text;
-}
 
 }  // namespace
 
@@ -75,7 +68,7 @@ asio::awaitable<Answer> Controller::show_status_now() {
     facts.hint = nobody_.hint;
     facts.phase = phase();
     if (running_) {
-        facts.running = lower(tag(running_->verb));
+        facts.running = dashed(tag(running_->verb));
         facts.running_seconds = std::chrono::duration<double>(Clock::now() - running_->since).count();
     }
     facts.paused = paused_;

@@ -17,6 +17,20 @@ namespace turnout::control {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// "switched, generation 2, window 1180 us, ...": for the log.
+std::string summary(const SwitchReport& report) {
+    std::string text = fmt::format("{}, generation {}", name(report.outcome), report.generation);
+    if (report.window) text += fmt::format(", window {} us", report.window->count());
+    text += fmt::format(", {} attempts, {} sessions held of {}", report.attempts, report.sessions.held,
+                        report.sessions.total);
+    for (const TimedPhase& phase : report.phases) text += fmt::format(", {} {} us", phase.name, phase.took.count());
+    return text;
+}
+
+}  // namespace
+
 // A lost lock may end serving while a verb waits for something: what it needs of served_ is copied first.
 
 asio::awaitable<PreflightInput> Controller::preflight_input(PreflightStage stage) {
@@ -123,9 +137,9 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     options.setting_names = preflight_report.setting_names;
     lag_connection_.reset();  // its next question could come in the window
 
-    SwitchProgress tell = [this, &progress](std::string line) {
-        switch_progress_ = line;
-        progress(std::move(line));
+    SwitchProgress tell = [this, &command, &progress](std::string line) {
+        progress(fmt::format("{}: {}", dashed(tag(command.verb)), line));
+        switch_progress_ = std::move(line);
     };
     // From here on nothing is awaited but the switch: a cancelled coroutine may not wait again.
     const SwitchReport report = co_await switcher_->run(std::move(options), std::move(tell));
@@ -134,6 +148,7 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
 }
 
 void Controller::take_over(const decision::Serve& before, const SwitchReport& report) {
+    spdlog::info("{} to {}: {}", turnout::name(report.from), turnout::name(report.to), summary(report));
     observe(report);
     last_switch_ = report;
     for (const StrayNote& stray : report.strays)

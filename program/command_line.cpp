@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -10,22 +9,16 @@
 #include <vector>
 
 #include "control/command.hpp"
+#include "control/nearest_word.hpp"
 #include "program/version.hpp"
 
 namespace turnout::program {
 namespace {
 
+using control::dashed;
 using control::OptionDescription;
 using control::OptionKind;
 using control::VerbDescription;
-
-/// MAX_PAUSE as max-pause, FORCE ACTIVE as force-active.
-std::string dashed(std::string_view words) {
-    std::string text(words);
-    for (char& c : text)
-        c = c == ' ' || c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return text;
-}
 
 std::string in_quotes(const std::string& value) {
     std::string text = "'";
@@ -107,11 +100,21 @@ int print_and_status(const CLI::App& app, const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : static_cast<int>(control::ExitStatus::usage);
 }
 
+/// If the first argument is no verb but like one: that one.
+std::optional<std::string> nearest_verb(const CLI::App& app, int argc, const char* const* argv) {
+    if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(verb->get_name());
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    if (std::find(known.begin(), known.end(), argv[1]) != known.end()) return std::nullopt;
+    return control::nearest_word(argv[1], known);
+}
+
 }  // namespace
 
 Request parse_command_line(int argc, const char* const* argv) {
     CLI::App app("Moves live PostgreSQL traffic from one major version to another, and back.", "turnout");
-    app.footer(kFooter);
     app.require_subcommand(1);
     app.set_version_flag("--version", "turnout " + std::string(kVersion));
     control::AdminRequest admin{.directory = "/run/turnout"};
@@ -138,9 +141,14 @@ Request parse_command_line(int argc, const char* const* argv) {
         verbs.push_back(std::move(arguments));
     }
 
+    app.footer(kFooter);  // last: subcommands would take it over
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
+        if (const auto meant = nearest_verb(app, argc, argv)) {
+            std::cerr << "turnout: unknown verb '" << argv[1] << "'; did you mean " << *meant << "?" << std::endl;
+            return Ended{static_cast<int>(control::ExitStatus::usage)};
+        }
         return Ended{print_and_status(app, error)};
     }
     if (serving->parsed()) return serve;

@@ -12,6 +12,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
@@ -76,6 +78,7 @@ class Service {
     void wait_for_signal() {
         signals_.async_wait([this](const boost::system::error_code& error, int signal) {
             if (error) return;
+            spdlog::info("signal {}: {}", signal, strsignal(signal));
             if (signal == SIGHUP) {
                 asio::co_spawn(context_,
                                controller_.execute({.verb = control::Verb::reload}, [](const std::string&) {}),
@@ -115,7 +118,8 @@ class Service {
 int serve(const ServeRequest& request) {
     control::Config config;
     try {
-        config = control::load_config(request.config);
+        // RELOAD reads it again, wherever the process stands then.
+        config = control::load_config(std::filesystem::absolute(request.config));
     } catch (const control::ConfigRefused& refused) {
         std::cerr << refused.what() << std::endl;
         return static_cast<int>(control::ExitStatus::usage);

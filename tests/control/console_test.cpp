@@ -26,7 +26,7 @@ namespace turnout::control {
 namespace {
 
 namespace asio = boost::asio;
-using turnout::testing::ServedConsole;
+using turnout::support::ServedConsole;
 
 struct Finish {
     void operator()(PGconn* connection) const { PQfinish(connection); }

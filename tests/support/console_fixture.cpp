@@ -6,7 +6,7 @@
 #include <future>
 #include <stdexcept>
 
-namespace turnout::testing {
+namespace turnout::support {
 namespace {
 
 std::string fresh_directory() {
@@ -42,4 +42,4 @@ void ServedConsole::close() {
     closed.get_future().wait();
 }
 
-}  // namespace turnout::testing
+}  // namespace turnout::support

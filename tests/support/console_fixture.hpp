@@ -11,7 +11,7 @@
 
 #include "control/console.hpp"
 
-namespace turnout::testing {
+namespace turnout::support {
 
 /// Runs a Console on a thread of its own, in a fresh directory, until it is destroyed.
 class ServedConsole {
@@ -35,4 +35,4 @@ class ServedConsole {
     std::thread thread_;
 };
 
-}  // namespace turnout::testing
+}  // namespace turnout::support
