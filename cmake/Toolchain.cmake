@@ -57,8 +57,6 @@ if(TURNOUT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # ccache declines precompiled headers unless told that their macros and times may be trusted.
   set(CMAKE_CXX_COMPILER_LAUNCHER
       "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      # Another clone of the same sources finds what this one has compiled.
-      "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
       "${TURNOUT_CCACHE}")
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
