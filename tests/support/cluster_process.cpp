@@ -96,11 +96,15 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
     return result;
 }
 
-std::vector<std::string> environment_without_libpq() {
+std::vector<std::string> environment_without_libpq(const Command& command) {
     std::vector<std::string> variables;
     for (char** variable = environ; *variable != nullptr; ++variable) {
-        if (std::strncmp(*variable, "PG", 2) != 0) variables.emplace_back(*variable);
+        if (std::strncmp(*variable, "PG", 2) == 0) continue;
+        // Another user's: libpq in the server would look for certificates there and be refused.
+        if (command.user && std::strncmp(*variable, "HOME=", 5) == 0) continue;
+        variables.emplace_back(*variable);
     }
+    if (command.user) variables.push_back("HOME=" + command.directory.string());
     return variables;
 }
 
@@ -176,7 +180,7 @@ std::optional<RunAs> server_user() {
 
 pid_t spawn(const Command& command) {
     auto strings = command.arguments;
-    auto variables = environment_without_libpq();
+    auto variables = environment_without_libpq(command);
     const auto argument_pointers = pointers(strings);
     const auto variable_pointers = pointers(variables);
     const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);

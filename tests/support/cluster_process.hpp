@@ -32,7 +32,8 @@ struct Command {
     int announce = -1;  ///< the child writes its pid and a newline here before the program runs; -1: nowhere
 };
 
-/// Starts a program in a process group of its own, without this process's PG* variables. The caller has to wait for it.
+/// Starts a program in a process group of its own, without this process's PG* variables and, as another user, with its
+/// working directory for a home. The caller has to wait for it.
 /// Throws std::runtime_error if no process can be made; a program that cannot be executed exits with 127 and says why
 /// in its output.
 pid_t spawn(const Command& command);
