@@ -69,7 +69,12 @@ void Terminal::line(std::string_view text) {
 }
 
 void Terminal::live(std::string_view text) {
-    if (!terminal_) return line(text);
+    if (!terminal_) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_live_ < std::chrono::seconds(2)) return;
+        last_live_ = now;
+        return line(text);
+    }
     // A line that wraps could not be taken back.
     constexpr std::size_t kWidth = 110;
     put(fmt::format("\r\x1b[K   {}", text.substr(0, kWidth)));

@@ -1,6 +1,7 @@
 // What a person sees: headings, short lines, one line that changes while something goes on, a table.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,7 +17,8 @@ class Terminal {
     void heading(std::string_view text);
     /// An indented line; replaces a live line.
     void line(std::string_view text);
-    /// A line that the next one replaces; where the output is no terminal, a line like others.
+    /// A line that the next one replaces; where the output is no terminal, a line like others, but none within 2 s of
+    /// the one before.
     void live(std::string_view text);
     void good(std::string_view text);
     void bad(std::string_view text);
@@ -37,6 +39,7 @@ class Terminal {
     bool terminal_ = false;
     bool colours_ = false;
     bool live_ = false;
+    std::chrono::steady_clock::time_point last_live_;
 };
 
 /// Columns that a text takes: escape sequences take none, a character of several bytes one.

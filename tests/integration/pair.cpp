@@ -18,7 +18,9 @@ std::unique_ptr<support::Cluster> make_server(const PairOptions& options, int ma
     wanted.fsync = options.fsync;
     wanted.auth = options.auth;
     wanted.tls = options.tls;
-    wanted.settings = options.settings;
+    // Streams that turn round start their workers anew; by default a server waits 5 s between two starts.
+    wanted.settings = {{"wal_retrieve_retry_interval", "100ms"}};
+    wanted.settings.insert(wanted.settings.end(), options.settings.begin(), options.settings.end());
     return std::make_unique<support::Cluster>(std::move(wanted));
 }
 

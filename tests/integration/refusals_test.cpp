@@ -61,7 +61,9 @@ TEST(Refusals, ATransactionThatDoesNotEndMakesTheSwitchGiveUpByItsDeadline) {
 TEST(Refusals, ATableThatIsMissingOnTheStandbyIsNamed) {
     Pair pair({.schema = kSchema});
     pair.sync();
-    pair.green().execute("SET default_transaction_read_only = off; DROP TABLE things", "app");
+    const std::string past_the_fence =
+        bench::with(pair.green().conninfo("app"), "options", "-c default_transaction_read_only=off");
+    bench::run(bench::connect(past_the_fence).get(), "DROP TABLE things");
     expect_refused(pair, {"check"}, {"things"});
     expect_refused(pair, {"switch"}, {"things"});
 }
