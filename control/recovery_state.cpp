@@ -72,6 +72,12 @@ ServedState StateFile::load() {
 }
 
 void StateFile::store(const ServedState& state) {
+    const std::int64_t known = load().served;
+    if (known > state.served) {
+        throw std::runtime_error(fmt::format(
+            "the state file {} says that generation {} was served, {} is to be written: another process is in charge",
+            path_.string(), known, state.served));
+    }
     kept_ = state;
     if (path_.empty()) return;
     const std::string text =

@@ -28,7 +28,8 @@ class StateFile {
 
     /// What it says; a missing file is ServedState{}. Throws std::runtime_error that names the file and what to do.
     ServedState load();
-    /// Replaces it as a whole: written beside it, flushed, renamed, the directory flushed. Throws std::runtime_error.
+    /// Replaces it as a whole: written beside it, flushed, renamed, the directory flushed. Throws std::runtime_error,
+    /// also if it names a higher generation as served: then another process is in charge, and this one's news are old.
     void store(const ServedState& state);
     /// Removes it: after `abort`, when nothing of turnout's is left on either side. Throws std::runtime_error.
     void forget();

@@ -23,8 +23,19 @@ constexpr Milliseconds kPause{100};
 /// The connections of one round, and what is known. Made anew when something failed.
 class Pair {
   public:
-    Pair(const Cluster& cluster, Side active, Clock::time_point deadline, reply::Settled& report)
-        : cluster_(cluster), active_(active), deadline_(deadline), report_(report) {}
+    Pair(const Cluster& cluster, Side active, Clock::time_point deadline, reply::Settled& report,
+         DoubtfulBackends& doubtful)
+        : cluster_(cluster), active_(active), deadline_(deadline), report_(report), doubtful_(doubtful) {}
+    ~Pair() {
+        for (const auto* journal : {&active_journal_, &standby_journal_}) {
+            if (*journal) doubtful_.note((*journal)->connection());
+        }
+        for (auto* connections : {&on_active_, &on_standby_}) {
+            for (std::size_t i = 0; i < connections->size(); ++i) doubtful_.note((*connections)[i]);
+        }
+    }
+    Pair(const Pair&) = delete;
+    Pair& operator=(const Pair&) = delete;
 
     asio::awaitable<void> open_active() {
         active_journal_ = co_await Journal::open(cluster_, active_);
@@ -32,6 +43,7 @@ class Pair {
     }
     asio::awaitable<void> open_both() {
         if (!active_journal_) co_await open_active();
+        co_await doubtful_.end(cluster_, other(active_), deadline_);
         standby_journal_ = co_await Journal::open(cluster_, other(active_));
         on_active_ = co_await DatabaseConnections::open(cluster_, active_);
         on_standby_ = co_await DatabaseConnections::open(cluster_, other(active_));
@@ -87,6 +99,7 @@ class Pair {
     Side active_;
     Clock::time_point deadline_;
     reply::Settled& report_;
+    DoubtfulBackends& doubtful_;
     std::unique_ptr<Journal> active_journal_;
     std::unique_ptr<Journal> standby_journal_;
     JournalView active_view_;
@@ -177,20 +190,22 @@ asio::awaitable<void> settle_once(Pair& pair, std::int64_t generation, reply::Se
 
 asio::awaitable<PairState> look_at_pair(const Cluster& cluster, Side active) {
     reply::Settled unused;
-    Pair pair(cluster, active, Clock::time_point::max(), unused);
+    DoubtfulBackends nothing_is_done;
+    Pair pair(cluster, active, Clock::time_point::max(), unused, nothing_is_done);
     co_await pair.open_both();
     co_await pair.look();
     co_return pair.state();
 }
 
 asio::awaitable<reply::Settled> settle(const Cluster& cluster, Side active, std::int64_t generation,
-                                       Clock::time_point deadline) {
+                                       Clock::time_point deadline, DoubtfulBackends& doubtful) {
     reply::Settled report;
     asio::steady_timer timer(co_await asio::this_coro::executor);
     for (;;) {
         std::string failure;
         try {
-            Pair pair(cluster, active, deadline, report);
+            co_await doubtful.end(cluster, active, deadline);
+            Pair pair(cluster, active, deadline, report, doubtful);
             co_await settle_once(pair, generation, report);
             co_return report;
         } catch (const boost::system::system_error&) {

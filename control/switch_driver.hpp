@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "control/data_plane.hpp"
 #include "control/recovery_state.hpp"
+#include "control/settle_driver.hpp"
 #include "control/side.hpp"
+#include "control/switch_doubtful.hpp"
 #include "control/switch_report.hpp"
 #include "control/switch_request.hpp"
 
@@ -36,9 +37,6 @@ struct SwitchOptions {
 /// One line for each phase that begins: "drain", "catch_up".
 using SwitchProgress = std::function<void(std::string line)>;
 
-/// Backends of control's own whose last statement may still take effect, by index(Side).
-using DoubtfulBackends = std::array<std::set<std::int32_t>, 2>;
-
 class SwitchRun;
 
 /// Runs one switch at a time. Lives as long as the data plane is served; everything on one executor of one thread.
@@ -53,9 +51,14 @@ class Switcher {
     /// report. If the calling coroutine is cancelled (once), the switch is stopped: undone before the claim, finished
     /// after it; the report comes in either case. Throws std::logic_error if one runs already.
     ///
-    /// If the report's left_over is not empty, settle() (settle_driver.hpp) for the side that is active then should be
-    /// repeated in the background until it has nothing left.
+    /// If the report's left_over is not empty, settle() for the side that is active then should be repeated in the
+    /// background until it has nothing left.
     asio::awaitable<SwitchReport> run(SwitchOptions options, SwitchProgress progress);
+
+    /// As control::settle() (settle_driver.hpp): while no switch runs. Cancel it before one is begun.
+    asio::awaitable<reply::Settled> settle(Side active, std::int64_t generation, Clock::time_point deadline) {
+        return control::settle(cluster_, active, generation, deadline, doubtful_);
+    }
 
     bool running() const { return current_ != nullptr; }
     /// True while the outcome of an activation is unknown: nobody is served, and only the register, or a person, ends

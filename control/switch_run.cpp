@@ -10,6 +10,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <limits>
 
 #include "control/fence.hpp"
 #include "control/settle_driver.hpp"
@@ -52,6 +53,7 @@ SwitchRun::SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& s
       data_plane_(data_plane),
       state_(state),
       disk_(disk),
+      doubtful_(doubtful),
       options_(std::move(options)),
       progress_(std::move(progress)),
       executor_(executor),
@@ -72,7 +74,7 @@ asio::awaitable<SwitchReport> SwitchRun::run() {
         feed(event::Cancel{});
     }
     alarm_.cancel();
-    co_await end_others(0);
+    co_await end_older(std::numeric_limits<Ticket>::max());
     *here_ = false;
     co_return machine_.report();
 }
@@ -133,12 +135,12 @@ void SwitchRun::finished(Ticket ticket, std::exception_ptr failure, SwitchReply 
     changed_.cancel();
 }
 
-/// Cancels every coroutine but one and waits until they are gone.
-asio::awaitable<void> SwitchRun::end_others(Ticket but) {
-    for (const auto& [ticket, signal] : working_) {
-        if (ticket != but) signal->emit(asio::cancellation_type::terminal);
-    }
-    while (working_.size() > (working_.count(but) != 0 ? 1U : 0U)) co_await changed_.async_wait(kTuple);
+/// Cancels every coroutine that was started before that one, and waits until they are gone. Later ones go on: while a
+/// side cannot be quieted, the other undos are not to be kept from theirs.
+asio::awaitable<void> SwitchRun::end_older(Ticket ticket) {
+    const auto end = working_.lower_bound(ticket);
+    for (auto it = working_.begin(); it != end; ++it) it->second->emit(asio::cancellation_type::terminal);
+    while (!working_.empty() && working_.begin()->first < ticket) co_await changed_.async_wait(kTuple);
 }
 
 // ---------------------------------------------------------------------------------------------- steps of the data
@@ -190,10 +192,13 @@ void SwitchRun::perform(Ticket, const step::Disarm&) { data_plane_.disarm(); }
 SwitchRun::Reply SwitchRun::work(Ticket, step::Recheck it) {
     const SwitchRequest& request = machine_.request();
     if (it.settled) {
-        const auto settled = co_await settle(cluster_, request.from, request.served, Clock::now() + kSettleFirst);
+        const auto settled =
+            co_await settle(cluster_, request.from, request.served, Clock::now() + kSettleFirst, doubtful_);
         if (!settled.left.empty()) co_return reply::Rechecked{settled.left};
     }
-    co_return reply::Rechecked{co_await servers_.find_uncarried_tables()};
+    auto problems = co_await servers_.find_uncarried_tables();
+    if (!it.settled && problems.empty()) servers_.check_parked();
+    co_return reply::Rechecked{std::move(problems)};
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::ParkReverse) {
@@ -292,11 +297,11 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::ClearUp it) {
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::Settle it) {
-    co_return co_await settle(cluster_, it.active, it.generation, it.deadline);
+    co_return co_await settle(cluster_, it.active, it.generation, it.deadline, doubtful_);
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket ticket, step::Quiesce) {
-    co_await end_others(ticket);
+    co_await end_older(ticket);
     co_await servers_.quiesce(Clock::now() + kQuiesce);
     co_return reply::Done{};
 }

@@ -42,7 +42,7 @@ class SwitchRun {
     void start(Ticket ticket, Reply work);
     void finished(Ticket ticket, std::exception_ptr failure, SwitchReply reply);
     void set_alarm();
-    asio::awaitable<void> end_others(Ticket but);
+    asio::awaitable<void> end_older(Ticket ticket);
 
     // Steps that answer at once, or by a callback.
     void perform(Ticket ticket, const step::ArmSessions&);
@@ -88,6 +88,7 @@ class SwitchRun {
     DataPlane& data_plane_;
     StateFile& state_;
     asio::thread_pool& disk_;
+    DoubtfulBackends& doubtful_;
     SwitchOptions options_;
     SwitchProgress progress_;
     asio::any_io_executor executor_;

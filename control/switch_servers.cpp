@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "control/catalog.hpp"
 #include "control/fence.hpp"
@@ -15,8 +12,8 @@ namespace turnout::control {
 
 namespace {
 
-/// Between two looks at a backend that was told to end.
-constexpr Milliseconds kLook{2};
+/// No statement of a switch takes so long; what does is given up, and its backend ended.
+constexpr Milliseconds kCall{10000};
 
 [[noreturn]] void refuse(Side side, std::string database, std::string message) {
     PgError::Fields fields;
@@ -26,8 +23,6 @@ constexpr Milliseconds kLook{2};
     fields.message = std::move(message);
     throw PgError(std::move(fields));
 }
-
-std::string pid_array(const std::set<std::int32_t>& pids) { return fmt::format("{{{}}}", fmt::join(pids, ",")); }
 
 std::string unpublished(const Uncarried& table) {
     std::string text = fmt::format("{}: {} {}", table.database, table.table, table.sentence);
@@ -50,15 +45,17 @@ SwitchServers::SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends
 
 asio::awaitable<void> SwitchServers::open(PgConnection::Ptr& connection, Side side, std::string database,
                                           bool synchronous) {
-    if (connection && connection->is_alive() && connection->outstanding() == 0) co_return;
-    doubt(connection);
+    drop_if_broken(connection);
+    if (connection) co_return;
     connection = co_await cluster_.connect(side, std::move(database), synchronous);
+    connection->set_call_timeout(kCall);
 }
 
 asio::awaitable<void> SwitchServers::open_journal(std::unique_ptr<Journal>& journal, Side side) {
-    if (journal && journal->connection().is_alive() && journal->connection().outstanding() == 0) co_return;
-    doubt(journal);
+    drop_if_broken(journal);
+    if (journal) co_return;
     journal = co_await Journal::open(cluster_, side);
+    journal->connection().set_call_timeout(kCall);
 }
 
 asio::awaitable<void> SwitchServers::open_all(Database& database, std::size_t i) {
@@ -93,49 +90,24 @@ asio::awaitable<Journal*> SwitchServers::active_journal() {
     co_return active_journal_.get();
 }
 
-void SwitchServers::doubt(PgConnection::Ptr& connection) {
-    if (!connection || (connection->is_alive() && connection->outstanding() == 0)) return;
-    if (connection->backend_pid() != 0) doubtful_[index(connection->side())].insert(connection->backend_pid());
-    connection.reset();
+void SwitchServers::drop_if_broken(PgConnection::Ptr& connection) {
+    if (connection && doubtful_.note(*connection)) connection.reset();
 }
 
-void SwitchServers::doubt(std::unique_ptr<Journal>& journal) {
-    if (!journal) return;
-    const PgConnection& connection = journal->connection();
-    if (connection.is_alive() && connection.outstanding() == 0) return;
-    if (connection.backend_pid() != 0) doubtful_[index(connection.side())].insert(connection.backend_pid());
-    journal.reset();
+void SwitchServers::drop_if_broken(std::unique_ptr<Journal>& journal) {
+    if (journal && doubtful_.note(journal->connection())) journal.reset();
 }
 
 asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
     for (Database& database : databases_) {
         for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
-            doubt(*it);
+            drop_if_broken(*it);
         }
     }
-    doubt(active_journal_);
-    doubt(standby_journal_);
-    if (!doubtful_[index(from_)].empty()) co_await end_doubtful(from_, deadline);
-    if (!doubtful_[index(to_)].empty()) co_await end_doubtful(to_, deadline);
-}
-
-/// Only what is still ours: a number that was given to somebody else meanwhile has another application_name.
-asio::awaitable<void> SwitchServers::end_doubtful(Side side, Clock::time_point deadline) {
-    const PgConnection::Ptr connection = co_await cluster_.connect_by(deadline, side, cluster_.journal_database());
-    const std::string pids = pid_array(doubtful_[index(side)]);
-    asio::steady_timer timer(co_await asio::this_coro::executor);
-    for (;;) {
-        const PgResult left = co_await connection->query_by(
-            deadline,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ANY ($1::int[]) "
-            "AND application_name = $2",
-            pids, names::kApplicationName);
-        if (left.empty()) break;
-        if (Clock::now() >= deadline) refuse(side, {}, "a backend of an earlier attempt does not end");
-        timer.expires_after(kLook);
-        co_await timer.async_wait(asio::use_awaitable);
-    }
-    doubtful_[index(side)].clear();
+    drop_if_broken(active_journal_);
+    drop_if_broken(standby_journal_);
+    co_await doubtful_.end(cluster_, from_, deadline);
+    co_await doubtful_.end(cluster_, to_, deadline);
 }
 
 // ----------------------------------------------------------------------------------------------- while nobody waits
@@ -170,6 +142,13 @@ asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables()
         }
     }
     co_return problems;
+}
+
+void SwitchServers::check_parked() const {
+    for (std::size_t i = 0; i < databases_.size(); ++i) {
+        if (!databases_[i].reverse->enabled) continue;
+        refuse(from_, cluster_.databases()[i], "somebody has enabled the parked stream");
+    }
 }
 
 asio::awaitable<void> SwitchServers::park_reverse(Clock::time_point deadline) {
@@ -323,6 +302,8 @@ asio::awaitable<void> SwitchServers::disable_forward() {
     for (Database& database : databases_) co_await database.setter->receive();
 }
 
+/// Over the connection that was opened before the gate closed, and no other: should the standby crash after it caught
+/// up and come back without what it had not flushed, this connection is broken and the activation does not take place.
 asio::awaitable<std::optional<Lsn>> SwitchServers::activate(AttemptId id, Clock::time_point deadline) {
     return standby_journal_->activate(id, deadline);
 }

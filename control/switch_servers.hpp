@@ -18,7 +18,7 @@
 #include "control/replication.hpp"
 #include "control/sequences.hpp"
 #include "control/side.hpp"
-#include "control/switch_driver.hpp"
+#include "control/switch_doubtful.hpp"
 #include "control/switch_steps.hpp"
 
 namespace turnout::control {
@@ -30,6 +30,8 @@ class SwitchServers {
 
     // ---- while nobody waits; all throw PgError
     asio::awaitable<std::vector<std::string>> find_uncarried_tables();
+    /// Throws PgError if a stream towards the active side is not parked any more.
+    void check_parked() const;
     asio::awaitable<void> park_reverse(Clock::time_point deadline);
     asio::awaitable<void> raise_fence();
     /// Opens what is not open, prepares, and sets on the standby the sequences that have fallen behind (`set`), so that
@@ -73,9 +75,8 @@ class SwitchServers {
     asio::awaitable<void> open_all(Database& database, std::size_t i);
     asio::awaitable<void> find_streams(Database& database);
     asio::awaitable<void> warm_up_database(std::size_t i, bool set);
-    asio::awaitable<void> end_doubtful(Side side, Clock::time_point deadline);
-    void doubt(PgConnection::Ptr& connection);
-    void doubt(std::unique_ptr<Journal>& journal);
+    void drop_if_broken(PgConnection::Ptr& connection);
+    void drop_if_broken(std::unique_ptr<Journal>& journal);
 
     const Cluster& cluster_;
     Side from_;

@@ -252,6 +252,8 @@ TEST_F(StateFileTest, says_what_was_stored) {
     EXPECT_EQ(StateFile(path()).load(), (ServedState{2, {}}));
     StateFile(path()).store({2, 3});
     EXPECT_EQ(StateFile(path()).load(), (ServedState{2, 3}));
+    EXPECT_THROW(StateFile(path()).store({1, {}}), std::runtime_error) << "a process that was replaced";
+    EXPECT_EQ(StateFile(path()).load(), (ServedState{2, 3}));
     StateFile file(path());
     file.forget();
     EXPECT_EQ(file.load(), (ServedState{0, {}}));
@@ -268,7 +270,7 @@ TEST_F(StateFileTest, a_damaged_file_is_refused_and_not_taken_for_a_missing_one)
 TEST_F(StateFileTest, a_place_that_cannot_be_written_is_named) {
     write("2\n");
     try {
-        StateFile(path() / "below a file").store({1, {}});
+        StateFile(path() / "below a file").store({3, {}});
         FAIL() << "stored below a file";
     } catch (const std::runtime_error& error) {
         EXPECT_NE(std::string(error.what()).find(path().string()), std::string::npos);

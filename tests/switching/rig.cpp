@@ -111,7 +111,7 @@ asio::awaitable<SwitchReport> SwitchingTest::change_later() {
 
 void SwitchingTest::settle_all() {
     const ServedState state = process_->state_file.load();
-    const auto settled = process_->thread.await(settle(process_->cluster, active(), state.served, Clock::now() + 30s));
+    const auto settled = process_->thread.await(process_->switcher.settle(active(), state.served, Clock::now() + 30s));
     EXPECT_TRUE(settled.left.empty()) << settled.left.front();
 }
 
