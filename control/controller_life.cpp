@@ -158,8 +158,7 @@ SingleFlight::Listener Controller::lock_listener() {
 // ------------------------------------------------------------------------------------------------------- steady state
 
 asio::awaitable<void> Controller::settle_down(decision::Serve served) {
-    const reply::Settled settled =
-        co_await switcher_->settle(served.side, served.generation, Clock::now() + kSettling);
+    const reply::Settled settled = co_await switcher_->settle(served.side, served.generation, Clock::now() + kSettling);
     for (const StrayNote& stray : settled.strays)
         spdlog::warn("written on {} while it was not active, and not merged: {}: {}", name(other(served.side)),
                      stray.database, stray.text);
