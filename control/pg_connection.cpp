@@ -168,8 +168,11 @@ asio::awaitable<void> PgConnection::connect(Conninfo conninfo, Clock::time_point
     PQsetNoticeReceiver(
         conn_,
         [](void* self, const PGresult* notice) {
-            const auto& sink = static_cast<PgConnection*>(self)->notice_sink_;
-            if (sink) sink(field(notice, PG_DIAG_SEVERITY_NONLOCALIZED), field(notice, PG_DIAG_MESSAGE_PRIMARY));
+            auto* connection = static_cast<PgConnection*>(self);
+            const std::string severity = field(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+            if (severity == "FATAL" || severity == "PANIC") connection->ended_ = true;
+            const auto& sink = connection->notice_sink_;
+            if (sink) sink(severity, field(notice, PG_DIAG_MESSAGE_PRIMARY));
         },
         this);
     for (PostgresPollingStatusType step = PGRES_POLLING_WRITING; step != PGRES_POLLING_OK;) {
@@ -257,9 +260,14 @@ bool PgConnection::usable(Sent& sent) {
         sent.failure = failure(Outcome::not_sent, "the connection is closed", sent.statement);
         return false;
     }
-    if (outstanding_.empty()) PQconsumeInput(conn_);
-    if (PQstatus(conn_) != CONNECTION_OK) {
-        sent.failure = failure(Outcome::not_sent, without_newline(PQerrorMessage(conn_)), sent.statement);
+    if (outstanding_.empty()) {
+        PQconsumeInput(conn_);
+        PQisBusy(conn_);  // reads the server's last words, if there are any
+    }
+    if (ended_ || PQstatus(conn_) != CONNECTION_OK) {
+        const std::string why = without_newline(PQerrorMessage(conn_));
+        sent.failure =
+            failure(Outcome::not_sent, why.empty() ? "the server has ended the session" : why, sent.statement);
         close();
         return false;
     }

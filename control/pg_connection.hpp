@@ -181,6 +181,7 @@ class PgConnection {
     asio::steady_timer timer_;
     std::shared_ptr<Expiry> expiry_;
     std::deque<Sent> outstanding_;
+    bool ended_ = false;  ///< the server has said FATAL, out of turn
     Milliseconds call_timeout_{30000};
     NoticeSink notice_sink_;
     int server_version_ = 0;

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <set>
 
 #include "control/fence.hpp"
@@ -51,11 +52,12 @@ class Sync {
     asio::awaitable<void> make_schema(Database& database);
     asio::awaitable<void> begin_copy(Database& database);
     asio::awaitable<void> empty_copies(Database& database, const std::vector<std::string>& tables);
-    asio::awaitable<void> remove_slot_left_over(Database& database);
+    asio::awaitable<void> remove_slot_left_over(PgConnection& source);
     asio::awaitable<void> finish_schema(Database& database);
     asio::awaitable<void> refresh_views(Database& database);
     asio::awaitable<void> copy_sequences(Database& database);
     asio::awaitable<void> make_way_back(Database& database);
+    asio::awaitable<void> end_session(PgConnection& connection, const PgConnection& old);
     asio::awaitable<void> undo();
     asio::awaitable<void> undo(Database& database);
 
@@ -202,7 +204,7 @@ asio::awaitable<void> Sync::begin_copy(Database& database) {
     }
     const bool other_list = co_await make_publications(*database.source, tables);
     if (!forward) {
-        co_await remove_slot_left_over(database);
+        co_await remove_slot_left_over(*database.source);
         co_await make_subscription(cluster_, *database.target, *database.source, true);
         co_return;
     }
@@ -232,11 +234,9 @@ asio::awaitable<void> Sync::empty_copies(Database& database, const std::vector<s
 }
 
 /// A slot without its subscription: the standby was made anew since.
-asio::awaitable<void> Sync::remove_slot_left_over(Database& database) {
-    const PgResult oid =
-        co_await database.source->query("SELECT oid FROM pg_database WHERE datname = current_database()");
-    co_await drop_slot(*database.source, names::slot(standby_, oid.as<std::uint32_t>(0, 0)), 0,
-                       Clock::now() + kUndoPatience);
+asio::awaitable<void> Sync::remove_slot_left_over(PgConnection& source) {
+    const PgResult oid = co_await source.query("SELECT oid FROM pg_database WHERE datname = current_database()");
+    co_await drop_slot(source, names::slot(standby_, oid.as<std::uint32_t>(0, 0)), 0, Clock::now() + kUndoPatience);
 }
 
 asio::awaitable<void> Sync::finish_schema(Database& database) {
@@ -296,6 +296,21 @@ asio::awaitable<void> Sync::make_way_back(Database& database) {
     co_await probe(*database.target, *database.source, Clock::now() + kProbePatience);
 }
 
+/// Ends another session of control's own, and waits until it has gone.
+asio::awaitable<void> Sync::end_session(PgConnection& connection, const PgConnection& old) {
+    const std::string pid = std::to_string(old.backend_pid());
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    const auto deadline = Clock::now() + kUndoPatience;
+    while (Clock::now() < deadline) {
+        const PgResult gone = co_await connection.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2", pid,
+            names::kApplicationName);
+        if (gone.empty()) co_return;
+        timer.expires_after(Milliseconds(5));
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
 /// Removes what would hold WAL or stand in the way of the next try.
 asio::awaitable<void> Sync::undo() {
     for (Database& database : databases_) {
@@ -310,14 +325,17 @@ asio::awaitable<void> Sync::undo() {
 }
 
 asio::awaitable<void> Sync::undo(Database& database) {
-    // The connections may be in the middle of something.
+    // The old connections may be in the middle of something, which must not end after this.
     const PgConnection::Ptr source = co_await cluster_.connect(active_, database.name);
     const PgConnection::Ptr target = co_await cluster_.connect(standby_, database.name);
+    co_await end_session(*source, *database.source);
+    co_await end_session(*target, *database.target);
     if (const std::optional<Stream> forward = co_await find_stream(*target)) {
         tell("undo", database.name, "removing the unfinished copy");
         co_await drop_subscription(*target, forward->subscription);
         co_await drop_slot(*source, forward->slot, forward->subscription_oid, Clock::now() + kUndoPatience);
     }
+    co_await remove_slot_left_over(*source);
     const PgResult mark = co_await target->query("SELECT to_regclass('turnout.copy') IS NOT NULL");
     if (mark.as<bool>(0, 0)) {
         std::string list;

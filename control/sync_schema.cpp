@@ -105,7 +105,7 @@ asio::awaitable<std::unique_ptr<SchemaCopy>> SchemaCopy::dump(const Cluster& clu
     std::unique_ptr<SchemaCopy> copy(new SchemaCopy(database, std::move(tools), other(source)));
     std::vector<std::string> arguments;
     for (const char* argument : {"--format=custom", "--schema-only", "--no-subscriptions", "--no-tablespaces",
-                                 "--exclude-schema=turnout", "--no-password"}) {
+                                 "--exclude-schema=turnout", "--no-password", "--lock-wait-timeout=30s"}) {
         arguments.emplace_back(argument);
     }
     arguments.push_back("--file=" + copy->archive_.path());
