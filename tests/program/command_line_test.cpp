@@ -123,9 +123,10 @@ TEST(CommandLine, MisuseIsStatusTwoAndSaysWhatWasMeant) {
 TEST(CommandLine, HelpNamesEveryVerb) {
     const Exit help = turnout({"--help"});
     EXPECT_EQ(help.status, 0);
-    for (const control::VerbDescription& verb : control::verb_descriptions())
-        if (verb.verb != Verb::set)
-            EXPECT_NE(help.out.find("\n  " + control::dashed(verb.words) + " "), std::string::npos) << verb.words;
+    for (const control::VerbDescription& verb : control::verb_descriptions()) {
+        if (verb.verb == Verb::set) continue;
+        EXPECT_NE(help.out.find("\n  " + control::dashed(verb.words) + " "), std::string::npos) << verb.words;
+    }
     EXPECT_NE(turnout({"switch", "--help"}).out.find("--max-pause"), std::string::npos);
     EXPECT_EQ(turnout({"--version"}).out.substr(0, 8), "turnout ");
 }
