@@ -90,45 +90,12 @@ class ControllerTest : public testing::Test {
     std::optional<Controller> controller_;
 };
 
-TEST_F(ControllerTest, ServesNobodyWhileNoSideCanBeReached) {
-    start();
-    EXPECT_EQ(plane_->calls.front(), "start");
-    run_until([this] { return called("nobody: neither side can be reached"); });
-    const Answer status = execute("SHOW STATUS");
-    EXPECT_EQ(status.json.at("phase").as_string(), "uncertain");
-    EXPECT_TRUE(status.json.at("active").is_null());
-    EXPECT_EQ(status.json.at("reason").as_string(), "neither side can be reached");
-    EXPECT_EQ(metrics_.active(), std::nullopt);
-    for (const char* verb : {"CHECK", "SYNC", "VERIFY", "REHEARSE", "SWITCH", "ROLLBACK", "FINISH", "ABORT", "PAUSE"}) {
-        const Answer answer = execute(verb);
-        EXPECT_EQ(answer.sqlstate, "55000") << verb;
-        EXPECT_EQ(answer.exit_status, ExitStatus::refused) << verb;
-        EXPECT_EQ(answer.message, "neither side can be reached") << verb;
-        EXPECT_EQ(answer.hint, "start the servers") << verb;
-    }
-    EXPECT_FALSE(called("serve"));
-}
-
 TEST_F(ControllerTest, ForceActiveOfASideThatCannotBeReachedFails) {
     start();
     const Answer answer = execute("FORCE ACTIVE green");
     EXPECT_EQ(answer.sqlstate, "08001") << answer.message;
     EXPECT_NE(answer.message.find("green"), std::string::npos);
     EXPECT_FALSE(called("serve"));
-}
-
-TEST_F(ControllerTest, ShowsWhatNeedsNoServer) {
-    start();
-    plane_->views = {SessionView{.id = 7, .user = "app", .database = "app", .state = "idle"}};
-    EXPECT_EQ(execute("SHOW SESSIONS").json.as_array().size(), 1U);
-    EXPECT_EQ(execute("SHOW STATUS").json.at("sessions").as_int64(), 1);
-    EXPECT_EQ(execute("SHOW VERSION").table.rows.front().front(), "turnout 0.0.test");
-    EXPECT_EQ(execute("SHOW SWITCH").json.at("state").as_string(), "none");
-    const Answer sides = execute("SHOW SIDES");
-    EXPECT_EQ(sides.table.rows.size(), 2U);
-    EXPECT_EQ(sides.json.as_array()[1].at("state").as_string(), "unreachable");
-    for (const char* topic : {"CONFIG", "STATS", "HELP", "DATABASES", "POOLS", "CLIENTS", "SERVERS", "LISTS"})
-        EXPECT_FALSE(execute(std::string("SHOW ") + topic).failed()) << topic;
 }
 
 TEST_F(ControllerTest, ReloadTakesOverOrLeavesAllAsItWas) {
@@ -149,29 +116,6 @@ TEST_F(ControllerTest, ReloadTakesOverOrLeavesAllAsItWas) {
     plane_->reload_problem = "the certificate cannot be read";
     EXPECT_EQ(execute("RELOAD").message, "the configuration is not taken over: the certificate cannot be read");
     EXPECT_EQ(controller_->config().switching.max_pause, Milliseconds(70));
-}
-
-TEST_F(ControllerTest, StopsWhenToldTo) {
-    start();
-    EXPECT_FALSE(execute("SHUTDOWN").failed());
-    run_until([this] { return ended_.has_value(); });
-    EXPECT_EQ(*ended_, ExitStatus::done);
-    EXPECT_TRUE(called("shut down"));
-    EXPECT_EQ(execute("SWITCH").sqlstate, "57P01");
-}
-
-TEST_F(ControllerTest, NoAnswerHoldsAPassword) {
-    start();
-    for (const TopicDescription& topic : topic_descriptions()) {
-        const Answer answer = execute("SHOW " + std::string(topic.word));
-        const std::string all = boost::json::serialize(answer.json) + answer.text + table_text(answer.table) +
-                                answer.message + answer.detail + answer.hint;
-        EXPECT_EQ(all.find("hunter2"), std::string::npos) << topic.word;
-    }
-    for (const char* verb : {"CHECK", "SYNC", "SWITCH", "FORCE ACTIVE blue", "RELOAD"}) {
-        const Answer answer = execute(verb);
-        EXPECT_EQ((answer.message + answer.detail + answer.text).find("hunter2"), std::string::npos) << verb;
-    }
 }
 
 }  // namespace
