@@ -169,6 +169,18 @@ asio::awaitable<void> Controller::settle_down(decision::Serve served) {
 
 asio::awaitable<void> Controller::look_at_streams(decision::Serve served) {
     streams_ready_ = false;
+    try {
+        // Asked of the catalog: a refused connection does not tell its SQLSTATE.
+        const auto journal = co_await cluster_.connect_journal(other(served.side));
+        const PgResult there = co_await journal->query(
+            "SELECT count(*) FROM pg_catalog.pg_database WHERE datname = ANY ($1)", cluster_.databases());
+        if (there.as<std::int64_t>(0, 0) < static_cast<std::int64_t>(cluster_.databases().size())) {
+            streams_known_ = true;  // nothing was copied yet
+            co_return;
+        }
+    } catch (const PgError&) {
+        co_return;
+    }
     for (const std::string& database : cluster_.databases()) {
         try {
             const auto standby = co_await cluster_.connect(other(served.side), database);
@@ -181,8 +193,7 @@ asio::awaitable<void> Controller::look_at_streams(decision::Serve served) {
                 streams_known_ = true;
                 co_return;
             }
-        } catch (const PgError& error) {
-            if (error.sqlstate() == "3D000") streams_known_ = true;  // nothing was copied yet
+        } catch (const PgError&) {
             co_return;
         }
     }
