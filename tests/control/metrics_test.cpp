@@ -115,9 +115,9 @@ std::string talk(std::uint16_t port, const std::string& request) {
     asio::io_context context;
     asio::ip::tcp::socket socket(context);
     socket.connect({asio::ip::make_address("127.0.0.1"), port});
-    asio::write(socket, asio::buffer(request));
     std::string answer;
     boost::system::error_code end;
+    asio::write(socket, asio::buffer(request), end);  // a server may have enough before all is written
     asio::read(socket, asio::dynamic_buffer(answer), end);
     return answer;
 }
