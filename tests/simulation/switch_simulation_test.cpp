@@ -153,7 +153,7 @@ std::uint64_t number(const char* variable, std::uint64_t otherwise) {
 TEST(SwitchSimulation, keeps_every_promise_in_every_life) {
     const bool one = std::getenv("TURNOUT_SEED") != nullptr;
     const std::uint64_t first = number("TURNOUT_SEED", number("TURNOUT_FIRST_SEED", 1));
-    const std::uint64_t lives = one ? 1 : number("TURNOUT_LIVES", 300);
+    const std::uint64_t lives = one ? 1 : number("TURNOUT_LIVES", 150);
     fmt::print("TURNOUT_SEED={} and the {} that follow\n", first, lives - 1);
     Totals totals;
     for (std::uint64_t seed = first; seed < first + lives; ++seed) {
