@@ -1,12 +1,12 @@
 // SHOW: facts gathered, then shown by show.cpp.
 #include <fmt/format.h>
 #include <algorithm>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/json/object.hpp>
 #include <chrono>
 #include <utility>
 
 #include "control/awaited.hpp"
+#include "control/both.hpp"
 #include "control/controller.hpp"
 #include "control/pg_error.hpp"
 #include "control/replication.hpp"
@@ -126,10 +126,9 @@ asio::awaitable<Row> Controller::side_row(Side side) {
 }
 
 asio::awaitable<Answer> Controller::show_sides_now() {
-    using namespace asio::experimental::awaitable_operators;
     const auto columns = describe(Topic::sides).columns;
     Table table{{columns.begin(), columns.end()}, {}};
-    auto [blue, green] = co_await (side_row(Side::blue) && side_row(Side::green));
+    auto [blue, green] = co_await both(side_row(Side::blue), side_row(Side::green));
     table.rows.push_back(std::move(blue));
     table.rows.push_back(std::move(green));
     co_return table_answer(std::move(table));

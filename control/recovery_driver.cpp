@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <stdexcept>
 
+#include "control/both.hpp"
 #include "control/fence.hpp"
 #include "control/names.hpp"
 #include "control/stream_setup.hpp"
@@ -100,8 +100,7 @@ asio::awaitable<std::string> retire_lost_side(const Cluster& cluster, Side lost,
 }  // namespace
 
 asio::awaitable<JournalViews> read_journals(const Cluster& cluster) {
-    using namespace asio::experimental::awaitable_operators;
-    auto [blue, green] = co_await (read_journal(cluster, Side::blue) && read_journal(cluster, Side::green));
+    auto [blue, green] = co_await both(read_journal(cluster, Side::blue), read_journal(cluster, Side::green));
     JournalViews views;
     views[index(Side::blue)] = std::move(blue);
     views[index(Side::green)] = std::move(green);

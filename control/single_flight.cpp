@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "control/both.hpp"
 #include "control/names.hpp"
 
 namespace turnout::control {
@@ -72,8 +72,7 @@ asio::awaitable<void> SingleFlight::take(bool take_over) {
 }
 
 asio::awaitable<void> SingleFlight::watch(Listener listener) {
-    using namespace asio::experimental::awaitable_operators;
-    co_await (watch_side(Side::blue, listener) && watch_side(Side::green, listener));
+    co_await both(watch_side(Side::blue, listener), watch_side(Side::green, listener));
 }
 
 asio::awaitable<void> SingleFlight::watch_side(Side side, Listener listener) {

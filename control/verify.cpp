@@ -1,7 +1,6 @@
 #include "control/verify.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "control/awaited.hpp"
+#include "control/both.hpp"
 #include "control/names.hpp"
 #include "control/pg_connection.hpp"
 #include "control/replication.hpp"
@@ -20,8 +20,6 @@ namespace turnout::control {
 namespace asio = boost::asio;
 
 namespace {
-
-using namespace asio::experimental::awaitable_operators;
 
 /// The comparison of a large table may take hours; a lost server is noticed by the connection's keepalives.
 constexpr std::chrono::hours kComparison{24 * 7};
@@ -73,7 +71,7 @@ asio::awaitable<void> begin_snapshot(PgConnection& connection, Clock::time_point
 /// Everything committed on the active side is visible on the standby; then both snapshots.
 asio::awaitable<void> catch_up_and_begin(Pair& pair, Clock::time_point deadline) {
     co_await probe(*pair.nudge, *pair.standby, deadline);
-    co_await (begin_snapshot(*pair.active, deadline) && begin_snapshot(*pair.standby, deadline));
+    co_await both(begin_snapshot(*pair.active, deadline), begin_snapshot(*pair.standby, deadline));
 }
 
 asio::awaitable<void> end_snapshots(std::vector<Pair>& pairs) {
@@ -167,7 +165,7 @@ asio::awaitable<void> compare_tables(Pair& pair, Side active, VerifyReport& repo
             continue;
         }
         progress(fmt::format("comparing {} {} ({} of {})", pair.database, table, report.tables, tables.size()));
-        const auto [here, there] = co_await (sum_table(*pair.active, relation) && sum_table(*pair.standby, relation));
+        const auto [here, there] = co_await both(sum_table(*pair.active, relation), sum_table(*pair.standby, relation));
         report.rows += static_cast<std::uint64_t>(here.rows);
         if (here == there) continue;
         report.differences.push_back(
