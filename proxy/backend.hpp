@@ -1,6 +1,7 @@
 // A server connection that carries, will carry or has carried a session.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,6 +19,25 @@
 #include "proxy/stream.hpp"
 
 namespace turnout::proxy {
+
+/// A session advisory lock as pg_locks tells it: one row for each key and mode, however often it was taken.
+struct AdvisoryLock {
+    std::uint32_t classid = 0;
+    std::uint32_t objid = 0;
+    bool two_keys = false;  ///< (int, int) instead of (bigint)
+    bool shared = false;
+
+    auto operator<=>(const AdvisoryLock&) const = default;
+};
+
+/// What must stand on a backend before the gate opens to it. Sorted, so that two readings can be compared.
+struct Holdings {
+    std::vector<std::string> channels;  ///< LISTEN
+    std::vector<AdvisoryLock> locks;
+
+    bool empty() const { return channels.empty() && locks.empty(); }
+    bool operator==(const Holdings&) const = default;
+};
 
 /// Replies to what the proxy itself asked on a backend, collected up to a number of ReadyForQuery.
 struct Exchange {
@@ -53,7 +73,7 @@ struct Backend {
     Exchange* exchange = nullptr;           ///< not null: replies go there instead of to the client
     std::uint64_t replayed_state = 0;       ///< version of the session's state that was replayed here; 0: none
     std::uint64_t replayed_statements = 0;  ///< the statement book's epoch that was replayed here
-    std::vector<std::string> channels;      ///< LISTENed here by replay
+    Holdings holdings;                      ///< what was brought here
     std::string kept_notifications;         ///< whole messages that came between the gate's opening and the move
 };
 

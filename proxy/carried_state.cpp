@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+
 #include "protocol/backend_messages.hpp"
 #include "protocol/errors.hpp"
 #include "protocol/frontend_messages.hpp"
@@ -55,32 +58,53 @@ std::string quoted_identifier(std::string_view name) {
     return out + '"';
 }
 
-// Rows of (kind, name, value). The time-outs are read before they are switched off for the questions that follow.
-constexpr std::string_view kTimeouts =
-    "SELECT 'setting', n, pg_catalog.current_setting(n) FROM (VALUES ('statement_timeout'), ('lock_timeout')) v(n)";
+constexpr std::string_view kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE";
 
-constexpr std::string_view kQuestions = R"(
+// Rows of (kind, name, value). client_encoding comes first: what follows it is said in that encoding.
+constexpr std::string_view kSettings = R"(
 SELECT 'setting', name, pg_catalog.current_setting(name) FROM pg_catalog.pg_settings
  WHERE source OPERATOR(pg_catalog.=) 'session'
-   AND NOT (name OPERATOR(pg_catalog.=) ANY ('{statement_timeout,lock_timeout,transaction_isolation,transaction_read_only,transaction_deferrable}'::pg_catalog.text[]))
-UNION ALL
+   AND NOT (name OPERATOR(pg_catalog.=) ANY ('{transaction_isolation,transaction_read_only,transaction_deferrable}'::pg_catalog.text[]))
+ ORDER BY name OPERATOR(pg_catalog.<>) 'client_encoding', name)";
+
+constexpr std::string_view kQuestions = R"(
 SELECT 'custom', n, pg_catalog.current_setting(n, true) FROM pg_catalog.unnest($1::pg_catalog.text[]) n
  WHERE pg_catalog.current_setting(n, true) IS NOT NULL
 UNION ALL SELECT 'role', pg_catalog.current_setting('role'), NULL
 UNION ALL SELECT 'authorization', SESSION_USER::pg_catalog.text, NULL
-UNION ALL SELECT 'listen', c, NULL FROM pg_catalog.pg_listening_channels() c
 UNION ALL
-SELECT CASE WHEN from_sql THEN 'sql_prepared' ELSE 'statement' END, name, statement
-  FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.<>) 'turnout_question'
+SELECT 'statement', name, NULL FROM pg_catalog.pg_prepared_statements
+ WHERE NOT from_sql AND name OPERATOR(pg_catalog.<>) 'turnout_question')";
+
+// What has to be known before the gate opens. pg_class is not looked at by a session that has no temporary schema.
+constexpr std::string_view kUrgent = R"(
+SELECT 'sql_prepared', name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql
 UNION ALL
 SELECT 'temporary', pg_catalog.count(*)::pg_catalog.text, pg_catalog.min(relname)::pg_catalog.text
-  FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
+  FROM pg_catalog.pg_class WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0::pg_catalog.oid
+   AND relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()
 UNION ALL
 SELECT 'holdable', name, NULL FROM pg_catalog.pg_cursors WHERE is_holdable
 UNION ALL
-SELECT 'advisory', pg_catalog.count(*)::pg_catalog.text, NULL FROM pg_catalog.pg_locks
- WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
-)";
+SELECT 'listen', c, NULL FROM pg_catalog.pg_listening_channels() c
+UNION ALL
+SELECT CASE objsubid WHEN 1 THEN 'lock' ELSE 'lock2' END, pg_catalog.concat_ws(' ', classid, objid), mode
+  FROM pg_catalog.pg_locks
+ WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND granted
+   AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())";
+
+/// A transaction in which nothing waits for others and no time-out strikes.
+void begin_undisturbed(std::string& out) {
+    add_command(out, kBegin);
+    add_command(out, "SET LOCAL statement_timeout = 0");
+    add_command(out, "SET LOCAL lock_timeout = 0");
+}
+
+void commit(Replay& replay) {
+    add_command(replay.bytes, "COMMIT");
+    protocol::append_sync(replay.bytes);
+    ++replay.ready;
+}
 
 void pin(CarriedState& out, std::string reason) {
     if (!out.pinned.empty()) out.pinned += "; ";
@@ -102,6 +126,47 @@ void take_sql_prepared(CarriedState& out, std::string_view name, std::string_vie
     }
 }
 
+bool take_holding(Holdings& out, const protocol::DataRow& row) {
+    const std::string_view kind = value_or_empty(row, 0), a = value_or_empty(row, 1), b = value_or_empty(row, 2);
+    if (kind == "listen") {
+        out.channels.emplace_back(a);
+        return true;
+    }
+    if (kind != "lock" && kind != "lock2") return false;
+    AdvisoryLock lock;
+    const std::size_t blank = std::min(a.find(' '), a.size());
+    std::from_chars(a.data(), a.data() + blank, lock.classid);
+    std::from_chars(a.data() + std::min(blank + 1, a.size()), a.data() + a.size(), lock.objid);
+    lock.two_keys = kind == "lock2";
+    lock.shared = b == "ShareLock";
+    out.locks.push_back(lock);
+    return true;
+}
+
+/// The call of a function of the pg_advisory family for this lock; its arguments go to `parameters`.
+std::string call(std::string_view function, const AdvisoryLock& lock, std::vector<std::string>& parameters) {
+    const std::string_view shared = lock.shared ? "_shared" : "";
+    if (lock.two_keys) {
+        parameters = {std::to_string(static_cast<std::int32_t>(lock.classid)),
+                      std::to_string(static_cast<std::int32_t>(lock.objid))};
+        return fmt::format("pg_catalog.{}{}($1::pg_catalog.int4, $2::pg_catalog.int4)", function, shared);
+    }
+    const std::uint64_t key = std::uint64_t{lock.classid} << 32U | lock.objid;
+    parameters = {std::to_string(static_cast<std::int64_t>(key))};
+    return fmt::format("pg_catalog.{}{}($1::pg_catalog.int8)", function, shared);
+}
+
+void add_taking(std::string& out, const AdvisoryLock& lock, std::uint64_t times) {
+    std::vector<std::string> parameters;
+    std::string sql = "SELECT " + call("pg_advisory_lock", lock, parameters);
+    if (times > 1) sql = fmt::format("{} FROM pg_catalog.generate_series(1, {})", sql, times);
+    add_command(out, sql, parameters);
+}
+
+bool contains(const std::vector<std::string>& list, const std::string& item) {
+    return std::find(list.begin(), list.end(), item) != list.end();
+}
+
 void take_row(CarriedState& out, std::string_view login_user, const protocol::DataRow& row) {
     const std::string_view kind = value_or_empty(row, 0), a = value_or_empty(row, 1), b = value_or_empty(row, 2);
     if (kind == "setting" || kind == "custom") {
@@ -110,8 +175,8 @@ void take_row(CarriedState& out, std::string_view login_user, const protocol::Da
         out.role = a;
     } else if (kind == "authorization") {
         if (a != login_user) out.session_authorization = a;
-    } else if (kind == "listen") {
-        out.channels.emplace_back(a);
+    } else if (take_holding(out.holdings, row)) {
+        return;
     } else if (kind == "statement") {
         out.protocol_statements.emplace_back(a);
     } else if (kind == "sql_prepared") {
@@ -121,36 +186,74 @@ void take_row(CarriedState& out, std::string_view login_user, const protocol::Da
                              a == "1" ? "" : "s", b, a == "1" ? "" : ", …"));
     } else if (kind == "holdable") {
         pin(out, fmt::format("has the holdable cursor \"{}\": close it", a));
-    } else if (kind == "advisory" && a != "0") {
-        pin(out, fmt::format("holds {} session advisory lock{}: release them", a, a == "1" ? "" : "s"));
     }
 }
 
 }  // namespace
 
-std::string questions(const std::vector<std::string>& setting_names) {
+std::string questions(const std::vector<std::string>& setting_names, Timeouts timeouts) {
     std::string out;
-    add_command(out, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE");
-    add_command(out, kTimeouts);
-    add_command(out, "SET LOCAL statement_timeout = 0");
-    add_command(out, "SET LOCAL lock_timeout = 0");
+    add_command(out, kBegin);
+    if (timeouts == Timeouts::off) {
+        add_command(out,
+                    "SELECT 'setting', n, pg_catalog.current_setting(n) FROM (VALUES ('statement_timeout'), "
+                    "('lock_timeout')) v(n)");
+        add_command(out, "SET LOCAL statement_timeout = 0");
+    }
+    add_command(out, kSettings);
     add_command(out, kQuestions, {text_array(setting_names)});
+    add_command(out, kUrgent);
     add_command(out, "COMMIT");
     protocol::append_sync(out);
     return out;
 }
 
-std::string read_answers(const Exchange& replies, std::string_view login_user, CarriedState& out) {
+namespace {
+
+/// Calls `take` for each row of three columns. An error sentence if something else was answered.
+template <class Take>
+std::string read_rows(const Exchange& replies, Take take) {
     if (std::string error = replies.error(); !error.empty()) return error;
-    out = {};
     protocol::DataRow row;
     for (const Exchange::Message& message : replies.messages) {
         if (message.type != static_cast<char>(BackendType::data_row)) continue;
         if (protocol::parse(message.body, row) || row.values.size() != 3) return "the server's answer is malformed";
-        take_row(out, login_user, row);
+        take(row);
     }
-    if (out.role.empty()) return "the server's answer is incomplete";
     return {};
+}
+
+void sort(Holdings& holdings) {
+    std::sort(holdings.channels.begin(), holdings.channels.end());
+    std::sort(holdings.locks.begin(), holdings.locks.end());
+}
+
+}  // namespace
+
+std::string read_answers(const Exchange& replies, std::string_view login_user, CarriedState& out) {
+    out = {};
+    std::string error = read_rows(replies, [&](const protocol::DataRow& row) { take_row(out, login_user, row); });
+    if (error.empty() && out.role.empty()) error = "the server's answer is incomplete";
+    sort(out.holdings);
+    return error;
+}
+
+std::string urgent_questions() {
+    std::string out;
+    begin_undisturbed(out);
+    add_command(out, kUrgent);
+    add_command(out, "COMMIT");
+    protocol::append_sync(out);
+    return out;
+}
+
+std::string read_urgent_answers(const Exchange& replies, CarriedState& out) {
+    CarriedState now;
+    std::string error = read_rows(replies, [&](const protocol::DataRow& row) { take_row(now, {}, row); });
+    sort(now.holdings);
+    out.holdings = std::move(now.holdings);
+    out.pinned = std::move(now.pinned);
+    return error;
 }
 
 Replay replay_state(const CarriedState& state, bool again) {
@@ -159,39 +262,96 @@ Replay replay_state(const CarriedState& state, bool again) {
         protocol::append(replay.bytes, protocol::Query{text});
         ++replay.ready;
     };
-    if (again) simple("DISCARD ALL");
+    // Not DISCARD ALL: that would give up what is held there.
+    if (again) simple("RESET SESSION AUTHORIZATION; RESET ALL; DEALLOCATE ALL");
     if (!state.settings.empty()) {
+        add_command(replay.bytes, kBegin);
         for (const auto& [name, value] : state.settings) {
             add_command(replay.bytes, "SELECT pg_catalog.set_config($1, $2, false)", {name, value});
         }
-        protocol::append_sync(replay.bytes);
-        ++replay.ready;
+        commit(replay);
     }
     if (!state.session_authorization.empty()) {
         simple("SET SESSION AUTHORIZATION " + quoted_identifier(state.session_authorization));
     }
-    if (state.role != "none") simple("SET ROLE " + quoted_identifier(state.role));
-    // Parse refuses a text of several commands before anything runs; Query would run them.
-    for (const std::string& prepare : state.sql_prepared) add_command(replay.bytes, prepare);
-    for (const std::string& channel : state.channels) add_command(replay.bytes, "LISTEN " + quoted_identifier(channel));
-    if (!state.sql_prepared.empty() || !state.channels.empty()) {
-        protocol::append_sync(replay.bytes);
-        ++replay.ready;
+    simple(state.role == "none" ? "SET ROLE NONE" : "SET ROLE " + quoted_identifier(state.role));
+    if (!state.sql_prepared.empty()) {
+        begin_undisturbed(replay.bytes);
+        // Parse refuses a text of several commands before anything runs; Query would run them.
+        for (const std::string& prepare : state.sql_prepared) add_command(replay.bytes, prepare);
+        commit(replay);
     }
+    return replay;
+}
+
+Replay replay_holdings(const Holdings& there, const Holdings& wanted) {
+    Replay replay;
+    if (there == wanted) return replay;
+    begin_undisturbed(replay.bytes);
+    for (const std::string& channel : there.channels) {
+        if (!contains(wanted.channels, channel)) add_command(replay.bytes, "UNLISTEN " + quoted_identifier(channel));
+    }
+    for (const std::string& channel : wanted.channels) {
+        if (!contains(there.channels, channel)) add_command(replay.bytes, "LISTEN " + quoted_identifier(channel));
+    }
+    if (there.locks != wanted.locks) {
+        if (!there.locks.empty()) add_command(replay.bytes, "SELECT pg_catalog.pg_advisory_unlock_all()");
+        for (const AdvisoryLock& lock : wanted.locks) add_taking(replay.bytes, lock, 1);
+    }
+    commit(replay);
     return replay;
 }
 
 Replay replay_statements(const protocol::StatementDifference& difference) {
     Replay replay;
+    const auto sync = [&] {
+        protocol::append_sync(replay.bytes);
+        ++replay.ready;
+    };
     for (std::string_view name : difference.close) {
         protocol::append(replay.bytes, protocol::Close{protocol::Target::statement, name});
     }
+    if (!difference.close.empty()) sync();
     for (std::string_view body : difference.parse) {
         protocol::Writer(replay.bytes).begin(protocol::FrontendType::parse).bytes(body).end();
+        sync();
     }
-    if (replay.bytes.empty()) return replay;
-    protocol::append_sync(replay.bytes);
-    replay.ready = 1;
+    return replay;
+}
+
+Replay release_and_count(const std::vector<AdvisoryLock>& locks) {
+    Replay replay;
+    if (locks.empty()) return replay;
+    begin_undisturbed(replay.bytes);
+    for (const AdvisoryLock& lock : locks) {
+        std::vector<std::string> parameters;
+        const std::string unlock = call("pg_advisory_unlock", lock, parameters);
+        add_command(replay.bytes,
+                    fmt::format("WITH RECURSIVE released(held) AS (SELECT {0} UNION ALL SELECT {0} FROM released WHERE "
+                                "held) SELECT pg_catalog.count(*), NULL, NULL FROM released WHERE held",
+                                unlock),
+                    parameters);
+    }
+    commit(replay);
+    return replay;
+}
+
+std::string read_counts(const Exchange& replies, std::vector<std::uint64_t>& out) {
+    out.clear();
+    return read_rows(replies, [&](const protocol::DataRow& row) {
+        const std::string_view text = value_or_empty(row, 0);
+        std::from_chars(text.data(), text.data() + text.size(), out.emplace_back());
+    });
+}
+
+Replay take_again(const std::vector<AdvisoryLock>& locks, const std::vector<std::uint64_t>& counts) {
+    Replay replay;
+    for (std::size_t i = 0; i < std::min(locks.size(), counts.size()); ++i) {
+        if (counts[i] <= 1) continue;
+        if (replay.bytes.empty()) begin_undisturbed(replay.bytes);
+        add_taking(replay.bytes, locks[i], counts[i] - 1);
+    }
+    if (!replay.bytes.empty()) commit(replay);
     return replay;
 }
 

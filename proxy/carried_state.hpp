@@ -1,10 +1,14 @@
 // What a session has set on its backend and must find again on another: which questions tell it, what the answers mean,
 // and what to send to the new backend. Pure: bytes in, bytes out.
 //
-// The questions are one extended batch with a named statement and portal of our own, inside a transaction of a fixed
+// Everything is said in extended batches with a named statement and portal of our own, inside a transaction of a fixed
 // kind: a simple Query would destroy the client's unnamed statement, and a client's default of SERIALIZABLE READ ONLY
 // DEFERRABLE would make a catalog query wait for others. Every name and operator is qualified: the client's search_path
 // is in force, because changing it would change what is asked for.
+//
+// What is brought to a backend falls into two parts. Its *state* (settings, role, SQL-level statements) may be brought
+// at any time before the session's next statement. Its *holdings* (channels it listens to, session advisory locks) must
+// be there before the gate opens: from then on somebody else may notify, or take the lock.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +29,7 @@ struct CarriedState {
     std::vector<std::pair<std::string, std::string>> settings;
     std::string role;                   ///< of SET ROLE; "none" if there is none
     std::string session_authorization;  ///< empty: that of the login
-    std::vector<std::string> channels;  ///< LISTEN
+    Holdings holdings;
     /// SQL-level PREPARE: the whole command as it was sent, one PREPARE each.
     std::vector<std::string> sql_prepared;
     std::vector<std::string> protocol_statements;  ///< names, to reconcile the book with
@@ -33,22 +37,42 @@ struct CarriedState {
     std::string pinned;
 };
 
-/// One batch up to Sync. `setting_names`: custom settings whose names were learned.
-std::string questions(const std::vector<std::string>& setting_names);
+/// Whether the questions are asked under the session's own time-outs, so that it can be told whether it has set them.
+enum class Timeouts : std::uint8_t { own, off };
+
+/// One batch up to Sync. `setting_names`: custom settings whose names were learned. If it fails with 57014 the
+/// session's statement_timeout is too short: ask again with Timeouts::off.
+std::string questions(const std::vector<std::string>& setting_names, Timeouts timeouts = Timeouts::own);
 
 /// Reads the replies to questions(); an error sentence if they are not what was asked for. `login_user`: whose session
 /// authorization is none.
 std::string read_answers(const Exchange& replies, std::string_view login_user, CarriedState& out);
 
-/// What brings a backend to that state. Settings and prepared statements go in a batch of their own, which is to be
-/// answered by `ready` ReadyForQuery without an error in between.
+/// Asks only what has to be known before the gate opens: the holdings, and whether the session is pinned.
+std::string urgent_questions();
+/// Reads the replies to urgent_questions() into `holdings` and `pinned`; the rest of `out` stays.
+std::string read_urgent_answers(const Exchange& replies, CarriedState& out);
+
+/// Messages, and how many ReadyForQuery answer them.
 struct Replay {
     std::string bytes;
     unsigned ready = 0;
 };
-/// `again`: something was replayed there before, so that it is cleaned first.
+/// Brings the state, without an error in between. `again`: something was replayed there before, so that it is cleaned
+/// first; what is held there stays.
 Replay replay_state(const CarriedState& state, bool again);
-/// Adds the Parse messages; empty if there is nothing to do.
+/// Makes a backend that holds `there` hold `wanted`. Locks are all released first, then taken, so that several sessions
+/// that do this at once cannot wait for each other in a ring. Empty if there is nothing to do.
+Replay replay_holdings(const Holdings& there, const Holdings& wanted);
+/// The Parse messages, each in a batch of its own: one that fails leaves the others alone. Empty if there is nothing to
+/// do.
 Replay replay_statements(const protocol::StatementDifference& difference);
+
+/// How often each lock was taken is in no view: it is released until the server says that it is not held.
+Replay release_and_count(const std::vector<AdvisoryLock>& locks);
+/// Reads the replies to release_and_count(); one number for each lock.
+std::string read_counts(const Exchange& replies, std::vector<std::uint64_t>& out);
+/// Takes each lock as often again as is missing, having been taken once. Empty if there is nothing to do.
+Replay take_again(const std::vector<AdvisoryLock>& locks, const std::vector<std::uint64_t>& counts);
 
 }  // namespace turnout::proxy

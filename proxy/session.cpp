@@ -147,12 +147,14 @@ std::string Session::pin_reason() const {
     if (!state_.pinned.empty()) return state_.pinned;
     if (ledger_.statements().has_unkeepable())
         return "has a prepared statement that is too large to be kept: DEALLOCATE it";
-    constexpr Change suspicious = Change::prepare_among_others | Change::advisory_lock | Change::temporary_object |
-                                  Change::holdable_cursor | Change::code | Change::unseen;
-    if (has(changes_.since_read(), suspicious)) {
-        return "may have made temporary objects, holdable cursors or advisory locks since it was last asked";
-    }
-    return {};
+    return bring_failure_;
+}
+
+bool Session::may_be_pinned() const {
+    using protocol::Change;
+    constexpr Change suspicious = Change::prepare_among_others | Change::temporary_object | Change::holdable_cursor |
+                                  Change::code | Change::unseen;
+    return unreadable_ || has(changes_.since_read(), suspicious) || (spoke_ && !state_.pinned.empty());
 }
 
 control::SessionView Session::view() const {
@@ -180,6 +182,7 @@ control::SessionView Session::view() const {
     if (busy_)
         view.reason =
             ended_by_client_ ? "its client has gone; the server still works" : "moves when its transaction ends";
+    if (bringing_) view.reason = "its advisory locks and channels are being brought to the standby";
     if (!arm_failure_.empty()) view.reason = arm_failure_;
     if (std::string why = pin_reason(); !why.empty()) {
         view.movable = control::Movable::pinned;

@@ -60,15 +60,27 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<void> cancel();
 
     bool logged_in() const { return current_ != nullptr && !closing_; }
-    /// Everything forwarded is answered and no transaction is open.
-    bool safe() const { return !busy_; }
+    /// Everything forwarded is answered and no transaction is open, and nothing is being brought to the standby.
+    bool safe() const { return !busy_ && !bringing_; }
     bool pinned() const { return !pin_reason().empty(); }
+    /// Whether it may have become pinned, or ceased to be, since it was asked.
+    bool may_be_pinned() const;
     bool armed() const { return armed_ != nullptr; }
     control::SessionView view() const;
 
     /// Worker's arming and moving; see the .cpp.
     Task<void> arm(control::ArmRequest request);
     void disarm();
+    /// Asks its backend, if that can be done now and something uncertain depends on it.
+    Task<void> look_again();
+    /// In the window, when all of the worker's sessions are at safe points: what has to stand on the standby before the
+    /// gate opens. The worker counts it as busy until bring_holdings() ends.
+    bool has_to_bring(Side standby) const;
+    Task<void> bring_holdings(Side standby);
+    /// The gate has opened to the old side: what is still being brought is given up.
+    void stop_bringing();
+    /// Why bringing failed; empty: it did not.
+    const std::string& bring_failure() const { return bring_failure_; }
     Task<void> move_in_background();
     /// Closes the backend on the side that was left.
     void leave_former();
@@ -117,7 +129,9 @@ class Session : public std::enable_shared_from_this<Session> {
     bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);
     void answered(const protocol::Reply& reply, protocol::BackendType type);
     void collect(Backend& backend, const protocol::Frame& frame);
-    void watch(Backend& backend, const protocol::Frame& frame, std::string_view whole);
+    void watch(Backend& backend, const protocol::Frame& frame, char* body, std::string_view whole);
+    void readdress(const Backend& backend, char* body) const;
+    void note_parameter(std::string_view name, std::string_view value);
     void backend_lost(const std::shared_ptr<Backend>& backend);
     void probe_if_unsure();
     void send_to_client(std::string_view bytes);
@@ -126,9 +140,16 @@ class Session : public std::enable_shared_from_this<Session> {
 
     // session_move.cpp
     Task<std::string> ask(Backend& backend, std::string_view bytes, Exchange& exchange);
+    bool holdings_uncertain() const;
     bool needs_reading() const;
+    std::vector<std::string> names_to_ask() const;
+    Task<void> roll_back_question(Backend& backend);
     Task<std::string> read_state();
-    Task<std::string> replay(Backend& backend);
+    Task<std::string> read_urgent();
+    Task<std::string> try_to_bring(Side standby);
+    enum class Locks { later, too };
+    Task<std::string> replay(Backend& backend, Locks locks);
+    Task<std::string> carry_lock_counts(Backend& to);
     Task<std::string> open_armed(Side side);
     Task<std::string> move(Side side);
     void change_over();
@@ -165,6 +186,7 @@ class Session : public std::enable_shared_from_this<Session> {
     protocol::FrameScanner from_client_{protocol::Stream::frontend};
     std::string stash_, inbox_;
     std::string to_server_, to_client_;  ///< what a full socket did not take
+    std::string late_notifications_;     ///< whole messages that came in the middle of another
     Signal may_go_on_;
     Signal replied_;
     Signal task_ended_;
@@ -174,8 +196,9 @@ class Session : public std::enable_shared_from_this<Session> {
     bool closing_ = false;
     bool finished_ = false;
     bool ended_by_client_ = false;
-    bool task_ = false;    ///< arm() or a move is under way
-    bool asking_ = false;  ///< a question is on the session's own backend: the client's messages wait
+    bool task_ = false;      ///< arm() or a move is under way
+    bool asking_ = false;    ///< a question is on the session's own backend: the client's messages wait
+    bool bringing_ = false;  ///< bring_holdings() is under way
     Phase phase_ = Phase::login;
     control::Clock::time_point asked_{}, transaction_{};
     std::uint64_t queries_ = 0;
@@ -187,7 +210,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::set<std::string, std::less<>> names_to_ask_for_;  ///< custom settings that functions may set
     CarriedState state_;
     std::uint64_t state_version_ = 0;  ///< of state_; 0: nothing was ever set
-    std::string arm_failure_;
+    std::string arm_failure_, bring_failure_;
 };
 
 }  // namespace turnout::proxy

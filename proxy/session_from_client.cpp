@@ -188,7 +188,7 @@ Task<bool> Session::wait_for_permission() {
             set_phase(before == Phase::login ? before : Phase::held);
             worker_.hold(shared_from_this());
             co_await may_go_on_.wait();
-        } else if (task_) {
+        } else if (asking_ || (task_ && current_ && current_->side != gate.side)) {
             co_await may_go_on_.wait();
         } else if (current_ && current_->side != gate.side) {
             stalled = true;

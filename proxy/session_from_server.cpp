@@ -81,7 +81,7 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
         }
         char* body = data + (rest.data() - data) + protocol::header_size;
         if (frame.starts() && !take_frame(backend, frame, body, forward)) return false;
-        if (!present && frame.state != FrameState::continuing) watch(backend, frame, rest.substr(0, frame.size));
+        if (!present && frame.state != FrameState::continuing) watch(backend, frame, body, rest.substr(0, frame.size));
         if (!forward) {
             send_up_to(rest.data());
             unsent = rest.data() + frame.size;
@@ -93,7 +93,7 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
             if (ledger_.replies().safe()) {
                 set_phase(Phase::idle);
                 set_busy(false);
-                if (pinned()) worker_.arm_later(shared_from_this());
+                if (!late_notifications_.empty()) send_to_client(std::exchange(late_notifications_, {}));
             }
         }
     }
@@ -108,6 +108,7 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
         protocol::ParameterStatus status;
         if (protocol::parse(frame.body, status)) return true;
         set_parameter(backend.parameters, status.name, status.value);
+        if (&backend == current_.get()) note_parameter(status.name, status.value);
         if (forward) {
             set_parameter(told_, status.name, status.value);
         } else if (&backend == current_.get()) {
@@ -120,12 +121,7 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
         return true;
     }
     if (!forward) return true;
-    if (type == BackendType::notification_response && frame.state == FrameState::whole && frame.body.size() >= 4 &&
-        backend.pid != handed_out_pid_) {
-        // A client tells its own notifications by the pid it was given.
-        auto* pid = reinterpret_cast<unsigned char*>(body);
-        if (boost::endian::load_big_s32(pid) == backend.pid) boost::endian::store_big_s32(pid, handed_out_pid_);
-    }
+    if (type == BackendType::notification_response && frame.state == FrameState::whole) readdress(backend, body);
     if (type == BackendType::command_complete) changes_.on_command_complete(frame.body);
     const protocol::Reply reply = ledger_.on_backend(frame);
     if (reply.to == protocol::ReplyTo::probe) forward = false;
@@ -174,15 +170,33 @@ void Session::collect(Backend& backend, const Frame& frame) {
     exchange.finished.notify();
 }
 
+/// A client tells its own notifications by the pid it was given. If somebody else on this server has that pid, the two
+/// change places. `body` is a NotificationResponse's.
+void Session::readdress(const Backend& backend, char* body) const {
+    if (backend.pid == handed_out_pid_) return;
+    auto* pid = reinterpret_cast<unsigned char*>(body);
+    const std::int32_t sender = boost::endian::load_big_s32(pid);
+    if (sender == backend.pid) boost::endian::store_big_s32(pid, handed_out_pid_);
+    if (sender == handed_out_pid_) boost::endian::store_big_s32(pid, backend.pid);
+}
+
 /// A message from a backend that is not (or not yet) the client's, or during a question: only notifications matter, and
 /// on the armed one only those from after the gate's opening, which wait for the change-over.
-void Session::watch(Backend& backend, const Frame& frame, std::string_view whole) {
+void Session::watch(Backend& backend, const Frame& frame, char* body, std::string_view whole) {
     if (frame.type != static_cast<char>(BackendType::notification_response)) return;
+    if (frame.state != FrameState::whole) return;
+    readdress(backend, body);
     if (&backend == armed_.get()) {
         if (worker_.shared().gate.view().side == backend.side) backend.kept_notifications += whole;
-        return;
+    } else if (current_->scanner.mid_message()) {
+        late_notifications_ += whole;  // never into the middle of a message
+    } else {
+        send_to_client(whole);
     }
-    if (!current_->scanner.mid_message() && to_client_.empty()) send_to_client(whole);
+}
+
+void Session::note_parameter(std::string_view name, std::string_view value) {
+    if (name == "standard_conforming_strings") changes_.conforming_strings(value == "on");
 }
 
 void Session::backend_lost(const std::shared_ptr<Backend>& backend) {

@@ -354,6 +354,7 @@ Task<bool> Session::open_first_backend() {
 /// AuthenticationOk and all that follows it up to the first ReadyForQuery.
 Task<bool> Session::greet() {
     told_ = current_->parameters;
+    for (const auto& [name, value] : told_) note_parameter(name, value);
     handed_out_pid_ = current_->pid;
     handed_out_secret_ = random_bytes(version_.minor >= 2 ? kLongSecret : protocol::min_cancel_secret);
     worker_.shared().cancels.add(handed_out_pid_, handed_out_secret_, weak_from_this());

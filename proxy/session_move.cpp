@@ -51,42 +51,57 @@ Task<std::string> Session::ask(Backend& backend, std::string_view bytes, Exchang
     co_return exchange.error();
 }
 
+bool Session::holdings_uncertain() const {
+    constexpr Change tells = Change::listen | Change::advisory_lock | Change::code | Change::unseen;
+    return has(changes_.since_read(), tells) || (spoke_ && worker_.hidden_state());
+}
+
 bool Session::needs_reading() const {
-    constexpr Change tells = Change::settings | Change::role | Change::sql_prepare | Change::prepare_among_others |
-                             Change::deallocate | Change::listen | Change::advisory_lock | Change::temporary_object |
-                             Change::holdable_cursor | Change::code | Change::unseen;
-    return unreadable_ || has(changes_.since_read(), tells) || ledger_.statements().doubtful() ||
-           (spoke_ && worker_.hidden_state());
+    constexpr Change tells = Change::settings | Change::role | Change::sql_prepare | Change::deallocate;
+    return may_be_pinned() || holdings_uncertain() || has(changes_.since_read(), tells) ||
+           ledger_.statements().doubtful();
+}
+
+/// Core settings have no dot, and pg_settings tells them.
+std::vector<std::string> Session::names_to_ask() const {
+    std::vector<std::string> names;
+    for (const std::set<std::string, std::less<>>* known : {&changes_.setting_names(), &names_to_ask_for_}) {
+        std::copy_if(known->begin(), known->end(), std::back_inserter(names),
+                     [](const std::string& name) { return name.find('.') != std::string::npos; });
+    }
+    return names;
+}
+
+/// A question failed inside its transaction.
+Task<void> Session::roll_back_question(Backend& backend) {
+    std::string rollback;
+    protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
+    protocol::append(rollback, protocol::Parse{"turnout_question", "ROLLBACK", {}});
+    protocol::append(rollback, protocol::Bind{"turnout_question", "turnout_question", {}, {}, {}});
+    protocol::append(rollback, protocol::Execute{"turnout_question", 0});
+    protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
+    protocol::append_sync(rollback);
+    Exchange ignored(worker_.context());
+    co_await ask(backend, rollback, ignored);
 }
 
 /// Reads the state on the session's own backend, at a safe point. Returns what went wrong.
 Task<std::string> Session::read_state() {
     auto backend = current_;
-    std::vector<std::string> names;
-    for (const std::set<std::string, std::less<>>* known :
-         {&changes_.setting_names(), &std::as_const(names_to_ask_for_)}) {
-        // Core settings have no dot, and pg_settings tells them.
-        std::copy_if(known->begin(), known->end(), std::back_inserter(names),
-                     [](const std::string& name) { return name.find('.') != std::string::npos; });
-    }
-    const std::string batch = questions(names);
+    const std::vector<std::string> names = names_to_ask();
     changes_.clear();
     spoke_ = false;
-    Exchange exchange(worker_.context());
     asking_ = true;
     set_busy(true);
-    std::string failure = co_await ask(*backend, batch, exchange);
+    std::string failure;
     CarriedState state;
-    if (failure.empty()) failure = read_answers(exchange, user_, state);
-    if (exchange.status != 'I' && !exchange.lost) {
-        std::string rollback;
-        protocol::append(rollback, protocol::Parse{"turnout_question", "ROLLBACK", {}});
-        protocol::append(rollback, protocol::Bind{"turnout_question", "turnout_question", {}, {}, {}});
-        protocol::append(rollback, protocol::Execute{"turnout_question", 0});
-        protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
-        protocol::append_sync(rollback);
-        Exchange ignored(worker_.context());
-        co_await ask(*backend, rollback, ignored);
+    for (const Timeouts timeouts : {Timeouts::own, Timeouts::off}) {
+        const std::string batch = questions(names, timeouts);
+        Exchange exchange(worker_.context());
+        failure = co_await ask(*backend, batch, exchange);
+        if (failure.empty()) failure = read_answers(exchange, user_, state);
+        if (failure.empty() || exchange.lost) break;
+        if (exchange.status != 'I') co_await roll_back_question(*backend);
     }
     asking_ = false;
     set_busy(false);
@@ -102,10 +117,24 @@ Task<std::string> Session::read_state() {
     co_return failure;
 }
 
-/// Brings a backend to the state last read and to the statements that live now. Returns what went wrong.
-Task<std::string> Session::replay(Backend& backend) {
+/// Reads the holdings and what pins the session, in the window. Returns what went wrong.
+Task<std::string> Session::read_urgent() {
+    auto backend = current_;
+    const std::string batch = urgent_questions();
+    Exchange exchange(worker_.context());
+    asking_ = true;
+    std::string failure = co_await ask(*backend, batch, exchange);
+    if (failure.empty()) failure = read_urgent_answers(exchange, state_);
+    if (!exchange.lost && exchange.status != 'I') co_await roll_back_question(*backend);
+    asking_ = false;
+    co_return failure;
+}
+
+/// Brings a backend to the state last read, to the holdings and to the statements that live now. Returns what went
+/// wrong. Locks are taken in the window only: before it, somebody else may get them.
+Task<std::string> Session::replay(Backend& backend, Locks locks) {
     if (backend.replayed_state != state_version_) {
-        const bool again = backend.replayed_state != 0;
+        const bool again = backend.replayed_state != 0 || backend.replayed_statements != 0;
         if (again) backend.replayed_statements = 0;
         const Replay state = replay_state(state_, again);
         if (state.ready > 0) {
@@ -116,20 +145,49 @@ Task<std::string> Session::replay(Backend& backend) {
                 co_return fmt::format("its settings could not be restored on {}: {}", name(backend.side), failure);
         }
         backend.replayed_state = state_version_;
-        backend.channels = state_.channels;
+    }
+    Holdings wanted = state_.holdings;
+    if (locks == Locks::later) wanted.locks = backend.holdings.locks;
+    const Replay holdings = replay_holdings(backend.holdings, wanted);
+    if (holdings.ready > 0) {
+        Exchange exchange(worker_.context());
+        const std::string failure = co_await ask(backend, holdings.bytes, exchange);
+        if (!failure.empty())
+            co_return fmt::format("what it listens to or has locked could not be brought to {}: {}", name(backend.side),
+                                  failure);
+        backend.holdings = std::move(wanted);
     }
     protocol::StatementBook& book = ledger_.statements();
     const Replay statements = replay_statements(book.since(backend.replayed_statements));
     backend.replayed_statements = book.remember();
     if (statements.ready > 0) {
         Exchange exchange(worker_.context());
+        exchange.ready_expected = statements.ready;
         const std::string failure = co_await ask(backend, statements.bytes, exchange);
-        if (!failure.empty()) {
-            backend.replayed_statements = 0;
-            co_return fmt::format("a prepared statement could not be made on {}: {}", name(backend.side), failure);
-        }
+        if (exchange.lost) co_return failure;
+        // One that cannot be made there is missed when the client uses it, and only then.
+        if (!failure.empty())
+            spdlog::warn("session {} of user \"{}\": a prepared statement could not be made on {}: {}", id_, user_,
+                         name(backend.side), failure);
     }
     co_return std::string();
+}
+
+/// After the activation: how often each lock was taken is found by releasing it on the old backend, and the new one,
+/// which has it already, takes it as often again as is missing. Returns what went wrong.
+Task<std::string> Session::carry_lock_counts(Backend& to) {
+    const std::vector<AdvisoryLock>& locks = state_.holdings.locks;
+    if (locks.empty() || !current_->stream->open()) co_return std::string();
+    const Replay release = release_and_count(locks);
+    Exchange counted(worker_.context());
+    std::string failure = co_await ask(*current_, release.bytes, counted);
+    std::vector<std::uint64_t> counts;
+    if (failure.empty()) failure = read_counts(counted, counts);
+    if (!failure.empty()) co_return failure;
+    const Replay again = take_again(locks, counts);
+    if (again.ready == 0) co_return std::string();
+    Exchange taken(worker_.context());
+    co_return co_await ask(to, again.bytes, taken);
 }
 
 /// Logs in on a side and keeps the backend read. Returns what went wrong.
@@ -168,11 +226,69 @@ Task<void> Session::arm(control::ArmRequest request) {
     // A statement that is being made, or a reading that had to be put off, is brought after the gate has opened.
     auto armed = armed_;
     if (closing_ || !armed || pinned()) co_return;
-    const std::string failure = co_await replay(*armed);
+    const std::string failure = co_await replay(*armed, Locks::later);
     if (failure.empty() || closing_) co_return;
     arm_failure_ = fmt::format("cannot be armed: {}", failure);
     armed->stream->close();
     if (armed_ == armed) armed_.reset();
+}
+
+Task<void> Session::look_again() {
+    const bool can_ask = current_ && !busy_ && !task_ && !closing_ && inbox_.empty() && !replication_ &&
+                         worker_.shared().gate.view().lets_pass();
+    if (!can_ask || !may_be_pinned()) co_return;
+    const auto self = shared_from_this();
+    const TaskMark mark(task_, *this);
+    co_await read_state();
+}
+
+// -------------------------------------------------------------------------------------------------------- the window
+
+bool Session::has_to_bring(Side standby) const {
+    if (!logged_in() || replication_ || current_->side == standby) return false;
+    const bool stale = armed_ && armed_->side == standby && !armed_->holdings.empty();
+    return stale || !state_.holdings.empty() || holdings_uncertain() || may_be_pinned();
+}
+
+Task<void> Session::bring_holdings(Side standby) {
+    const auto self = shared_from_this();
+    bringing_ = true;
+    bring_failure_.clear();
+    while (task_ && !closing_) co_await task_ended_.wait();
+    if (!closing_) {
+        const TaskMark mark(task_, *this);
+        bring_failure_ = co_await try_to_bring(standby);
+        if (closing_ || worker_.shared().gate.view().lets_pass()) bring_failure_.clear();
+    }
+    bringing_ = false;
+    worker_.became_safe();
+}
+
+Task<std::string> Session::try_to_bring(Side standby) {
+    if (may_be_pinned() || holdings_uncertain()) {
+        std::string failure = co_await read_urgent();
+        if (!failure.empty()) co_return fmt::format("its state could not be read: {}", failure);
+    }
+    const bool wrong_side = armed_ && armed_->side != standby;
+    if (!state_.pinned.empty() || closing_ || wrong_side) co_return std::string();
+    if (state_.holdings.empty() && (!armed_ || armed_->holdings.empty())) co_return std::string();
+    if (!armed_) {
+        std::string failure = co_await open_armed(standby);
+        if (!failure.empty()) co_return failure;
+    }
+    auto target = armed_;
+    const Replay holdings = replay_holdings(target->holdings, state_.holdings);
+    if (holdings.ready == 0) co_return std::string();
+    target->holdings = state_.holdings;
+    Exchange exchange(worker_.context());
+    std::string failure = co_await ask(*target, holdings.bytes, exchange);
+    // Half done is not known: that backend is not used.
+    if (!failure.empty()) target->stream->close();
+    co_return failure;
+}
+
+void Session::stop_bringing() {
+    if (bringing_ && armed_ && armed_->exchange != nullptr) armed_->stream->close();
 }
 
 void Session::disarm() {
@@ -202,9 +318,10 @@ Task<std::string> Session::move(Side side) {
         if (!failure.empty()) co_return failure;
     }
     auto target = armed_;
-    const std::string failure = co_await replay(*target);
+    std::string failure = co_await replay(*target, Locks::too);
+    if (failure.empty()) failure = co_await carry_lock_counts(*target);
     if (!failure.empty()) co_return failure;
-    if (!state_.channels.empty() && current_->stream->open()) {
+    if (!state_.holdings.channels.empty() && current_->stream->open()) {
         // A Sync on the old backend brings every notification that was sent there before; they go first.
         std::string sync;
         protocol::append_sync(sync);
@@ -222,6 +339,7 @@ void Session::change_over() {
     current_ = std::move(armed_);
     armed_.reset();
     arm_failure_.clear();
+    for (const auto& [name, value] : current_->parameters) note_parameter(name, value);
     ledger_.replies().reset(protocol::TransactionStatus::idle);
     retell_ = true;
     std::string notifications = std::exchange(current_->kept_notifications, {});

@@ -64,6 +64,7 @@ void Worker::gate_closed(const control::CloseRequest& request, const DrainGather
     drain_ = gather;
     close_ = request;
     busy_at_close_ = busy_;
+    brought_ = false;
     watch_gate(request.attempt, request.deadline);
     if (busy_ == 0 || shared_.gate.view().state == Gate::State::open) answer_drain();
 }
@@ -109,6 +110,8 @@ void Worker::gate_changed() {
     if (gate.state == Gate::State::open) {
         gate_timer_.cancel();
         if (drain_) answer_drain();
+        auto sessions = sessions_;
+        for (auto& [id, session] : sessions) session->stop_bringing();
     }
     if (!gate.lets_pass()) return;
     auto held = std::move(held_);
@@ -119,7 +122,7 @@ void Worker::gate_changed() {
 void Worker::answer_drain() {
     const Gate::View gate = shared_.gate.view();
     const bool still_closed = gate.attempt == close_.attempt && gate.state != Gate::State::open;
-    if (still_closed && busy_ > 0) return;
+    if (still_closed && (busy_ > 0 || bring_holdings())) return;
     control::DrainReport report;
     report.busy_at_close = busy_at_close_;
     report.outcome = still_closed ? control::DrainReport::Outcome::drained : control::DrainReport::Outcome::expired;
@@ -133,6 +136,23 @@ void Worker::answer_drain() {
     auto gather = std::move(drain_);
     drain_.reset();
     gather->contribute(std::move(report));
+}
+
+/// When all are at safe points, each holder takes its locks and listens on its own backend on the standby, all in
+/// parallel. True: some are at it; became_safe() comes back here.
+bool Worker::bring_holdings() {
+    if (std::exchange(brought_, true)) return false;
+    const Side standby = other(shared_.gate.view().side);
+    std::vector<std::shared_ptr<Session>> holders;
+    for (auto& [id, session] : sessions_) {
+        if (session->has_to_bring(standby)) holders.push_back(session);
+    }
+    ++busy_;  // nobody answers the drain before all have begun
+    for (auto& session : holders) {
+        ++busy_;
+        boost::asio::co_spawn(context_, session->bring_holdings(standby), boost::asio::detached);
+    }
+    return --busy_ > 0;
 }
 
 void Worker::opened_to_new_side(const MomentGather& gather) {
@@ -228,6 +248,16 @@ Task<void> Worker::run_mover() {
 // ---------------------------------------------------------------------------------------------------------- looking
 
 void Worker::views(const ViewsGather& gather) {
+    boost::asio::co_spawn(context_, look_at_sessions(gather), boost::asio::detached);
+}
+
+/// Whoever may have become pinned is asked first, unless a switch is at work, which asks by itself.
+Task<void> Worker::look_at_sessions(ViewsGather gather) {
+    std::vector<std::shared_ptr<Session>> doubtful;
+    for (auto& [id, session] : sessions_) {
+        if (!arming_ && session->may_be_pinned()) doubtful.push_back(session);
+    }
+    for (auto& session : doubtful) co_await session->look_again();
     std::vector<control::SessionView> views;
     views.reserve(sessions_.size());
     for (auto& [id, session] : sessions_) views.push_back(session->view());

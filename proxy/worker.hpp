@@ -86,6 +86,8 @@ class Worker {
 
   private:
     void answer_quiet();
+    bool bring_holdings();
+    Task<void> look_at_sessions(ViewsGather gather);
     void answer_drain();
     void watch_gate(std::uint64_t attempt, control::Clock::time_point at);
     Task<void> run_armer();
@@ -106,6 +108,7 @@ class Worker {
     DrainGather drain_;
     control::CloseRequest close_;
     std::uint64_t busy_at_close_ = 0;
+    bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;
     boost::asio::steady_timer gate_timer_;
 

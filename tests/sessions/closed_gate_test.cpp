@@ -1,52 +1,22 @@
 // What a closed gate lets through and what it holds, on a real server, said by a client that pipelines.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <future>
 #include <memory>
-#include <optional>
 #include <thread>
 
+#include "plane.hpp"
 #include "protocol/frontend_messages.hpp"
 #include "protocol/writer.hpp"
-#include "proxy/proxy.hpp"
-#include "raw_client.hpp"
 #include "tests/support/cluster.hpp"
 
 namespace turnout::test {
 namespace {
 
-using control::Clock;
 using control::DrainReport;
 using Outcome = DrainReport::Outcome;
 using std::chrono::milliseconds;
-
-/// Everyone may come.
-class OpenDoor final : public control::RoleDirectory {
-  public:
-    void look_up(Side, std::string, std::string, std::function<void(control::RoleAnswer)> done) override {
-        control::RoleFacts facts;
-        facts.exists = true;
-        done(facts);
-    }
-};
-
-std::uint16_t free_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ::bind(fd, reinterpret_cast<const sockaddr*>(&address), size);
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-    ::close(fd);
-    return ntohs(address.sin_port);
-}
 
 /// Two servers, the data plane in front of them, and control's thread.
 class ClosedGate : public testing::Test {
@@ -65,79 +35,20 @@ class ClosedGate : public testing::Test {
 
     void SetUp() override {
         blue_->execute("TRUNCATE t");
-        work_.emplace(control_.get_executor());
-        thread_ = std::thread([this] { control_.run(); });
-        plane_ = proxy::make_data_plane(control_.get_executor(), door_);
-        control::DataPlaneSettings settings;
-        port_ = free_port();
-        settings.listen = {"127.0.0.1:" + std::to_string(port_)};
-        settings.workers = 2;
-        settings.auth = control::AuthMethod::trust;
-        settings.databases = {"postgres"};
-        settings.sides[0].endpoints = {{"127.0.0.1", "", blue_->port()}};
-        settings.sides[1].endpoints = {{"127.0.0.1", "", green_->port()}};
-        plane_->start(settings);
-        plane_->serve(Side::blue, 1);
-    }
-    void TearDown() override {
-        plane_.reset();
-        work_.reset();
-        control_.stop();
-        thread_.join();
+        plane_ = std::make_unique<Plane>(*blue_, *green_);
     }
 
-    std::unique_ptr<RawClient> client() { return std::make_unique<RawClient>(port_, "postgres", "postgres"); }
-
-    std::future<DrainReport> close(milliseconds bound = milliseconds(60'000)) {
-        auto promise = std::make_shared<std::promise<DrainReport>>();
-        auto future = promise->get_future();
-        plane_->close_gate({++attempt_, Clock::now() + bound},
-                           [promise](DrainReport report) { promise->set_value(std::move(report)); });
-        return future;
-    }
-    void open() { plane_->give_up(attempt_); }
-
-    /// Until the session with this pid is in that state, as `show sessions` tells it.
-    void wait_for_state(std::int32_t pid, const std::string& state) {
-        for (const auto end = Clock::now() + std::chrono::seconds(10); Clock::now() < end;) {
-            std::promise<bool> seen;
-            plane_->sessions([&](const std::vector<control::SessionView>& views) {
-                bool found = false;
-                for (const auto& view : views) found |= view.client_pid == pid && view.state == state;
-                seen.set_value(found);
-            });
-            if (seen.get_future().get()) return;
-        }
-        FAIL() << "no session with pid " << pid << " became \"" << state << '"';
-    }
+    std::unique_ptr<RawClient> client() { return plane_->client(); }
+    std::future<DrainReport> close(milliseconds bound = milliseconds(60'000)) { return plane_->close(bound); }
+    void open() { plane_->give_up(); }
+    void wait_for_state(std::int32_t pid, const std::string& state) { plane_->wait_for_state(pid, state); }
 
     static std::unique_ptr<support::Cluster> blue_, green_;
-    OpenDoor door_;
-    boost::asio::io_context control_;
-    std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
-    std::thread thread_;
-    std::unique_ptr<control::DataPlane> plane_;
-    std::uint16_t port_ = 0;
-    std::uint64_t attempt_ = 0;
+    std::unique_ptr<Plane> plane_;
 };
 
 std::unique_ptr<support::Cluster> ClosedGate::blue_;
 std::unique_ptr<support::Cluster> ClosedGate::green_;
-
-std::string simple(std::initializer_list<std::string_view> texts) {
-    std::string bytes;
-    for (const std::string_view text : texts) append(bytes, protocol::Query{text});
-    return bytes;
-}
-
-std::string extended(std::string_view sql, bool sync = true) {
-    std::string bytes;
-    append(bytes, protocol::Parse{"", sql, {}});
-    append(bytes, protocol::Bind{});
-    append(bytes, protocol::Execute{});
-    if (sync) protocol::append_sync(bytes);
-    return bytes;
-}
 
 TEST_F(ClosedGate, IdleSessionsDrainAtOnceAndHoldWhatTheySayThen) {
     auto a = client();
@@ -234,7 +145,7 @@ TEST_F(ClosedGate, TheDeadlineOpensItWhoeverHoldsItUpIsNamed) {
     ASSERT_EQ(report.holding_up.size(), 1U);
     EXPECT_EQ(report.holding_up[0].client_pid, a->pid());
     EXPECT_EQ(report.holding_up[0].state, "idle in transaction");
-    EXPECT_FALSE(plane_->claim(attempt_)) << "too late";
+    EXPECT_FALSE(plane_->claim()) << "too late";
     EXPECT_EQ(b->value("SELECT 5"), "5") << "goes on without control's doing";
 }
 
@@ -266,7 +177,9 @@ TEST_F(ClosedGate, ACancelOfAHeldStatementIsAnsweredByTheProxy) {
 TEST_F(ClosedGate, ACancelReachesTheStatementThatRunsAndNoLaterOne) {
     auto a = client();
     a->query("SELECT pg_sleep(30)");
-    wait_for_state(a->pid(), "active");
+    while (blue_->value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "1") {
+        std::this_thread::yield();
+    }
     a->cancel();
     EXPECT_EQ(a->replies(), "T E(57014) Z(I)");
     EXPECT_EQ(a->value("SELECT 1"), "1");
@@ -293,8 +206,8 @@ TEST_F(ClosedGate, ALoginWaitsAndGoesOnWithTheSideThatIsActiveThen) {
     ASSERT_EQ(close().get().outcome, Outcome::drained);
     auto late = std::async(std::launch::async, [this] { return client()->value("SHOW port"); });
     EXPECT_EQ(late.wait_for(milliseconds(100)), std::future_status::timeout);
-    ASSERT_TRUE(plane_->claim(attempt_));
-    plane_->open_to(attempt_, Side::green, 2, [](Clock::time_point) {});
+    ASSERT_TRUE(plane_->claim());
+    plane_->open_to_other();
     EXPECT_EQ(late.get(), std::to_string(green_->port()));
 }
 
@@ -306,23 +219,21 @@ TEST_F(ClosedGate, ATemporaryTablePinsItsSession) {
     ASSERT_EQ(report.holding_up.size(), 1U);
     EXPECT_EQ(report.holding_up[0].movable, control::Movable::pinned);
     open();
-    std::promise<control::ArmReport> armed;
-    plane_->arm({.standby = Side::green}, [&](control::ArmReport r) { armed.set_value(std::move(r)); });
-    const control::ArmReport asked = armed.get_future().get();
+    const control::ArmReport asked = plane_->arm();
     ASSERT_EQ(asked.not_movable.size(), 1U);
     EXPECT_NE(asked.not_movable[0].reason.find("mine"), std::string::npos) << asked.not_movable[0].reason;
     EXPECT_EQ(a->value("DROP TABLE mine"), "");
-    plane_->disarm();
+    (*plane_)->disarm();
 }
 
 TEST_F(ClosedGate, PauseHoldsUntilResume) {
     auto a = client();
     std::promise<void> paused;
-    plane_->pause([&] { paused.set_value(); });
+    (*plane_)->pause([&] { paused.set_value(); });
     paused.get_future().get();
     a->query("SELECT 1");
     wait_for_state(a->pid(), "held");
-    plane_->resume();
+    (*plane_)->resume();
     EXPECT_EQ(a->replies(), "T D C Z(I)");
 }
 

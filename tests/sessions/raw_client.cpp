@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/endian/conversion.hpp>
 #include <stdexcept>
 
 #include "protocol/backend_messages.hpp"
@@ -82,12 +83,18 @@ protocol::Frame RawClient::take() {
     buffer_.erase(0, consumed_);
     consumed_ = 0;
     for (;;) {
-        const protocol::Frame frame = scanner_.next(buffer_);
-        if (frame.state == protocol::FrameState::whole) {
-            consumed_ = frame.size;
-            return frame;
+        // A scanner would open a DataRow before all of it is there.
+        if (buffer_.size() >= protocol::header_size) {
+            const auto length = boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(&buffer_[1]));
+            if (buffer_.size() > length) {
+                consumed_ = 1 + std::size_t{length};
+                protocol::Frame frame;
+                frame.type = buffer_[0];
+                frame.size = consumed_;
+                frame.body = std::string_view(buffer_).substr(protocol::header_size, length - 4);
+                return frame;
+            }
         }
-        if (frame.state != protocol::FrameState::incomplete) throw std::runtime_error("not a whole message");
         pollfd waiting{fd_, POLLIN, 0};
         if (::poll(&waiting, 1, kPatienceMs) != 1) throw std::runtime_error("nothing came");
         char bytes[65536];
@@ -110,6 +117,25 @@ std::string RawClient::replies(unsigned ready) {
         const protocol::Frame frame = take();
         if (is_asynchronous(static_cast<protocol::BackendType>(frame.type))) continue;
         text += (text.empty() ? "" : " ") + describe(frame);
+        if (frame.type == 'Z') --ready;
+    }
+    return text;
+}
+
+std::string RawClient::transcript(unsigned ready) {
+    std::string text;
+    while (ready > 0) {
+        const protocol::Frame frame = take();
+        protocol::NotificationResponse notification;
+        if (frame.type == 'A' && !parse(frame.body, notification)) {
+            notifications_.push_back(std::string(notification.channel) + "|" + std::string(notification.payload) +
+                                     (notification.pid == pid_ ? "|own" : "|other"));
+            continue;
+        }
+        text += frame.type;
+        text += ' ';
+        for (const char c : frame.body) text += c >= ' ' && c <= '~' ? c : '.';
+        text += '\n';
         if (frame.type == 'Z') --ready;
     }
     return text;

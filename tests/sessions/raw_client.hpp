@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/framing.hpp"
 
@@ -22,6 +23,11 @@ class RawClient {
     /// The types of the messages up to and including the `ready`-th ReadyForQuery with its status, errors with their
     /// SQLSTATE: "T D C Z(I)", "E(57014) Z(I)". Asynchronous messages are left out. Throws when nothing comes for 10 s.
     std::string replies(unsigned ready = 1);
+    /// Every message up to and including the `ready`-th ReadyForQuery, one a line with its body as text. Notifications
+    /// are kept apart.
+    std::string transcript(unsigned ready);
+    /// Those that transcript() met: "channel|payload|own" or "channel|payload|other", by the pid.
+    const std::vector<std::string>& notifications() const { return notifications_; }
     /// The types of the next `count` messages.
     std::string next(unsigned count);
     /// The first column of the first row of a simple query.
@@ -42,9 +48,9 @@ class RawClient {
     int fd_ = -1;
     std::string buffer_;
     std::size_t consumed_ = 0;
-    protocol::FrameScanner scanner_{protocol::Stream::backend, 1U << 20U};
     std::int32_t pid_ = 0;
     std::string secret_;
+    std::vector<std::string> notifications_;
 };
 
 }  // namespace turnout::test
