@@ -13,12 +13,22 @@ void SessionChanges::add(Change changes) noexcept {
 
 SqlReading SessionChanges::read(std::string_view text, bool whole) {
     SqlReading reading = what_it_may_change(text, {.whole = whole, .standard_conforming_strings = conforming_});
-    for (std::string& name : reading.setting_names) setting_names_.insert(std::move(name));
+    for (const std::string& name : reading.setting_names) learn(name);
     reading.setting_names.clear();
     if (has(reading.changes, Change::sql_prepare)) sql_prepared_ |= reading.changes;
     if (has(reading.changes, Change::code)) reading.changes |= sql_prepared_;
     add(reading.changes);
     return reading;
+}
+
+void SessionChanges::learn(std::string_view name) {
+    if (setting_names_.contains(name)) return;
+    if (name_bytes_ + name.size() > most_name_bytes) {
+        names_lost_ = true;
+        return;
+    }
+    name_bytes_ += name.size();
+    setting_names_.emplace(name);
 }
 
 void SessionChanges::on_parse(std::string_view body, bool whole) {
@@ -64,7 +74,7 @@ void SessionChanges::on_bind(std::string_view body, bool whole) {
     add(effect->second.changes);
     for (const std::uint16_t number : effect->second.name_parameters) {
         if (number == 0 || number > bind.parameters.size()) continue;
-        if (const auto& name = bind.parameters[number - 1U]) setting_names_.emplace(*name);
+        if (const auto& name = bind.parameters[number - 1U]) learn(*name);
     }
 }
 

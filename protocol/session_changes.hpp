@@ -36,6 +36,8 @@ class SessionChanges {
     void clear() noexcept { since_read_ = Change::none; }
     /// Names of settings that were ever set by name, in lower case, custom or not.
     [[nodiscard]] const std::set<std::string, std::less<>>& setting_names() const noexcept { return setting_names_; }
+    /// More names came than are remembered: what the session has set can no longer be asked for.
+    [[nodiscard]] bool names_lost() const noexcept { return names_lost_; }
 
   private:
     /// What running a statement may do; statements that do nothing of note are not kept.
@@ -49,13 +51,18 @@ class SessionChanges {
     void on_parse(std::string_view body, bool whole);
     void on_bind(std::string_view body, bool whole);
     void keep(std::string_view name, Effect effect);
+    void learn(std::string_view name);
 
     /// More statements than this are not told apart, so that a client cannot make us remember without end.
     static constexpr std::size_t most_effects = 1024;
+    /// For the same reason: all names of settings together, in bytes.
+    static constexpr std::size_t most_name_bytes = 64 * 1024;
 
     std::map<std::string, Effect, std::less<>> effects_;  // by statement name
     Change crowd_ = Change::none;                         // what statements beyond most_effects may do
     std::set<std::string, std::less<>> setting_names_;
+    std::size_t name_bytes_ = 0;
+    bool names_lost_ = false;
     Change sql_prepared_ = Change::none;  // what EXECUTE may run
     Change since_read_ = Change::none;
     Change ever_ = Change::none;

@@ -51,8 +51,15 @@ void StatementBook::drop_before(std::uint64_t position) noexcept {
 }
 
 void StatementBook::drop_first() noexcept {
+    constexpr std::size_t slot_keeps = 4096;  // bytes
+    constexpr std::size_t ring_keeps = 1024;  // slots
+    std::string& body = pending_[pending_head_].body;
+    pending_bytes_ -= body.size();
+    if (body.capacity() > slot_keeps) std::string().swap(body);
     pending_head_ = (pending_head_ + 1) % pending_.size();
-    --pending_count_;
+    if (--pending_count_ > 0 || pending_.size() <= ring_keeps) return;
+    std::vector<Pending>().swap(pending_);
+    pending_head_ = 0;
 }
 
 void StatementBook::on_frontend(FrontendType type, std::string_view body, bool whole, std::uint64_t position) {
@@ -62,8 +69,9 @@ void StatementBook::on_frontend(FrontendType type, std::string_view body, bool w
         if (!name) return;
         Pending& pending = push(position, Action::parse);
         pending.name = *name;
-        pending.keepable = whole && body.size() <= statement_limit_;
+        pending.keepable = whole && body.size() <= statement_limit_ && pending_bytes_ + body.size() <= total_limit_;
         if (pending.keepable) pending.body = body;
+        pending_bytes_ += pending.body.size();
     } else if (type == FrontendType::close) {
         if (!body.starts_with('S')) return;
         body.remove_prefix(1);
@@ -123,6 +131,7 @@ void StatementBook::make_live(Pending& pending) {
     statement->born = ++epoch_;
     statement->parse.clear();
     if (pending.keepable) {
+        pending_bytes_ -= pending.body.size();
         statement->parse.swap(pending.body);
         bytes_ += statement->parse.size();
     } else {

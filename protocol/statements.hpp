@@ -75,6 +75,9 @@ class StatementBook {
     [[nodiscard]] bool has_unkeepable() const noexcept { return unkeepable_ > 0; }
     /// Bytes of Parse bodies kept.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    /// Bytes of Parse bodies that are forwarded and not answered; bounded by the total limit as well, so that a client
+    /// that pipelines without reading cannot make us remember without end.
+    [[nodiscard]] std::size_t pending_bytes() const noexcept { return pending_bytes_; }
 
   private:
     enum class Action : std::uint8_t { parse, close, query };
@@ -101,13 +104,14 @@ class StatementBook {
     std::size_t total_limit_;
     Live live_;
     Live::node_type spare_;         // the unnamed statement's node while it is not live: keeps its memory
-    std::vector<Pending> pending_;  // a ring whose slots keep their memory
+    std::vector<Pending> pending_;  // a ring whose slots keep their memory, unless it is much
     std::size_t pending_head_ = 0;
     std::size_t pending_count_ = 0;
     std::set<std::string, std::less<>> buried_;  // names that lived at remembered_ and ended since
     std::uint64_t epoch_ = 0;
     std::uint64_t remembered_ = 0;
     std::size_t bytes_ = 0;
+    std::size_t pending_bytes_ = 0;
     std::size_t unkeepable_ = 0;
     bool remembering_ = false;
     bool doubtful_ = false;

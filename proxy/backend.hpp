@@ -69,6 +69,7 @@ struct Backend {
     Parameters parameters;  ///< reported settings as they are now
     std::string notices;    ///< whole messages that came during the login
     protocol::FrameScanner scanner{protocol::Stream::backend};
+    bool said_fatal = false;                ///< the server has told the client why it ends the session
     std::string stash;                      ///< the beginning of a message that is not complete yet
     Exchange* exchange = nullptr;           ///< not null: replies go there instead of to the client
     std::uint64_t replayed_state = 0;       ///< version of the session's state that was replayed here; 0: none

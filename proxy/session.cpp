@@ -113,13 +113,15 @@ void Session::finish() {
 }
 
 void Session::end(std::string_view sqlstate, std::string_view message, std::string_view hint) {
-    const bool torn =
-        !to_client_.empty() || (current_ && (current_->scanner.mid_message() || (busy_ && !current_->stash.empty())));
-    if (!torn && client_.open()) {
-        const std::string error = protocol::make_error(protocol::Severity::fatal, sqlstate, message, {}, hint);
-        client_.write(error.data(), error.size());
-    }
+    send_fatal(sqlstate, message, hint);
     close();
+}
+
+void Session::send_fatal(std::string_view sqlstate, std::string_view message, std::string_view hint) {
+    const bool torn = !to_client_.empty() || (current_ && current_->scanner.mid_message());
+    if (torn || !client_.open()) return;
+    const std::string error = protocol::make_error(protocol::Severity::fatal, sqlstate, message, {}, hint);
+    client_.write(error.data(), error.size());
 }
 
 void Session::set_busy(bool busy) {
@@ -144,6 +146,7 @@ std::string Session::pin_reason() const {
     if (replication_) return "is a replication connection: it is ended by a switch";
     if (has(changes_.ever(), Change::opaque))
         return "has used currval, lastval, setseed, LOAD or dblink, which no server can be asked about: reconnect";
+    if (changes_.names_lost()) return "has set more settings by name than can be followed: reconnect";
     if (!state_.pinned.empty()) return state_.pinned;
     if (ledger_.statements().has_unkeepable())
         return "has a prepared statement that is too large to be kept: DEALLOCATE it";

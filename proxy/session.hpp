@@ -90,6 +90,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<void> run();
     Task<void> outlive_client();
     void finish();
+    void send_fatal(std::string_view sqlstate, std::string_view message, std::string_view hint);
     void set_busy(bool busy);
     void set_phase(Phase phase);
     std::string pin_reason() const;
@@ -130,12 +131,13 @@ class Session : public std::enable_shared_from_this<Session> {
     void answered(const protocol::Reply& reply, protocol::BackendType type);
     void collect(Backend& backend, const protocol::Frame& frame);
     void watch(Backend& backend, const protocol::Frame& frame, char* body, std::string_view whole);
-    void readdress(const Backend& backend, char* body) const;
+    void readdress(const Backend& backend, const protocol::Frame& frame, char* body) const;
     void note_parameter(std::string_view name, std::string_view value);
     void backend_lost(const std::shared_ptr<Backend>& backend);
     void probe_if_unsure();
     void send_to_client(std::string_view bytes);
     Task<bool> flush_client();
+    void flush_client_later();
     void tell_changed_parameters(const Backend& backend);
 
     // session_move.cpp
@@ -191,6 +193,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Signal replied_;
     Signal task_ended_;
     bool waiting_for_reply_ = false;
+    std::uint64_t drop_ = 0;     ///< bytes still to come of a message that the proxy has refused
     bool skip_to_sync_ = false;  ///< the proxy answered for a held batch: its rest is dropped
     bool busy_ = false;
     bool closing_ = false;

@@ -1,6 +1,7 @@
 // A session's way from the client to the server.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "protocol/backend_messages.hpp"
@@ -14,6 +15,14 @@ namespace turnout::proxy {
 using protocol::Frame;
 using protocol::FrameState;
 using protocol::FrontendType;
+
+namespace {
+
+void append_cancelled(std::string& out) {
+    out += protocol::make_error(protocol::Severity::error, "57014", "canceling statement due to user request");
+}
+
+}  // namespace
 
 Task<void> Session::pump_client() {
     while (!closing_) {
@@ -90,6 +99,9 @@ Session::Hold Session::hold_back(char type) const {
 /// Sends on as many messages as may go now; what is returned may not, or not yet. The tail of an incomplete message
 /// goes into the stash.
 std::string_view Session::forward(std::string_view bytes) {
+    const auto refused = static_cast<std::size_t>(std::min<std::uint64_t>(drop_, bytes.size()));
+    drop_ -= refused;
+    bytes.remove_prefix(refused);
     std::string_view rest = bytes;
     const char* unsent = bytes.data();
     const auto send_up_to = [&](const char* end) {
@@ -107,7 +119,9 @@ std::string_view Session::forward(std::string_view bytes) {
         if (frame.state == FrameState::broken) {
             spdlog::warn("session {} from {}: {}", id_, address_, frame.error);
             send_up_to(rest.data());
-            end("08P01", frame.error, {});
+            // What was forwarded before may still commit: the session ends, and its backend is heard out.
+            send_fatal("08P01", frame.error, {});
+            ended_by_client_ = true;
             return {};
         }
         const auto type = static_cast<FrontendType>(frame.type);
@@ -126,6 +140,7 @@ std::string_view Session::forward(std::string_view bytes) {
                 std::string ready;
                 protocol::append(ready, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
                 send_to_client(ready);
+                flush_client_later();
             }
             continue;
         }
@@ -209,22 +224,46 @@ Task<bool> Session::wait_for_permission() {
 
 /// The client cancels a statement that is held: the proxy answers, the server never hears of it. True: done.
 bool Session::refuse_held_statement() {
-    if (busy_ || inbox_.empty()) return false;
-    const Frame frame = from_client_.next(inbox_);
-    if (frame.state != FrameState::whole) return false;
-    std::string answer =
-        protocol::make_error(protocol::Severity::error, "57014", "canceling statement due to user request");
-    const auto type = static_cast<FrontendType>(frame.type);
-    if (type == FrontendType::query || type == FrontendType::function_call || type == FrontendType::sync) {
-        protocol::append(answer, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
-    } else {
-        skip_to_sync_ = true;
+    if ((busy_ && !asking_) || from_client_.mid_message()) return false;
+    std::string answer;
+    bool found = false;
+    while (!found && !inbox_.empty()) {
+        // The statement may be larger than what has come of it: its header suffices.
+        protocol::FrameScanner scanner(protocol::Stream::frontend, protocol::header_size);
+        const Frame frame = scanner.next(inbox_);
+        if (!frame.starts()) break;
+        switch (static_cast<FrontendType>(frame.type)) {
+            case FrontendType::query:
+            case FrontendType::function_call:
+                append_cancelled(answer);
+                protocol::append(answer, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
+                found = true;
+                break;
+            case FrontendType::parse:
+            case FrontendType::bind:
+            case FrontendType::describe:
+            case FrontendType::execute:
+            case FrontendType::close:
+                append_cancelled(answer);
+                skip_to_sync_ = true;
+                found = true;
+                break;
+            // At a safe point a server would do no more than this.
+            case FrontendType::sync:
+                protocol::append(answer, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
+                break;
+            default: break;
+        }
+        const std::uint64_t here = std::min<std::uint64_t>(frame.message, inbox_.size());
+        inbox_.erase(0, static_cast<std::size_t>(here));
+        drop_ = frame.message - here;
     }
-    inbox_.erase(0, frame.size);
+    if (answer.empty()) return false;
     send_to_client(answer);
+    flush_client_later();
     if (inbox_.empty()) set_phase(Phase::idle);
     wake();
-    return true;
+    return found;
 }
 
 }  // namespace turnout::proxy

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/endian/conversion.hpp>
 #include <cstring>
@@ -121,8 +123,12 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
         return true;
     }
     if (!forward) return true;
-    if (type == BackendType::notification_response && frame.state == FrameState::whole) readdress(backend, body);
+    if (type == BackendType::notification_response && frame.state == FrameState::whole) readdress(backend, frame, body);
     if (type == BackendType::command_complete) changes_.on_command_complete(frame.body);
+    if (type == BackendType::error_response) {
+        protocol::ErrorFields fields;
+        backend.said_fatal = !protocol::parse(frame.body, fields) && fields.fatal();
+    }
     const protocol::Reply reply = ledger_.on_backend(frame);
     if (reply.to == protocol::ReplyTo::probe) forward = false;
     answered(reply, type);
@@ -158,6 +164,9 @@ void Session::probe_if_unsure() {
     protocol::append(probe, protocol::Close{protocol::Target::statement, "turnout_probe"});
     protocol::append_sync(probe);
     send_to_server(probe);
+    if (to_server_.empty()) return;
+    boost::asio::co_spawn(
+        worker_.context(), [self = shared_from_this()] { return self->flush_server(); }, boost::asio::detached);
 }
 
 void Session::collect(Backend& backend, const Frame& frame) {
@@ -171,9 +180,9 @@ void Session::collect(Backend& backend, const Frame& frame) {
 }
 
 /// A client tells its own notifications by the pid it was given. If somebody else on this server has that pid, the two
-/// change places. `body` is a NotificationResponse's.
-void Session::readdress(const Backend& backend, char* body) const {
-    if (backend.pid == handed_out_pid_) return;
+/// change places. `body` is a NotificationResponse's, which a hostile server may have cut short.
+void Session::readdress(const Backend& backend, const Frame& frame, char* body) const {
+    if (backend.pid == handed_out_pid_ || frame.body.size() < sizeof backend.pid) return;
     auto* pid = reinterpret_cast<unsigned char*>(body);
     const std::int32_t sender = boost::endian::load_big_s32(pid);
     if (sender == backend.pid) boost::endian::store_big_s32(pid, handed_out_pid_);
@@ -185,13 +194,14 @@ void Session::readdress(const Backend& backend, char* body) const {
 void Session::watch(Backend& backend, const Frame& frame, char* body, std::string_view whole) {
     if (frame.type != static_cast<char>(BackendType::notification_response)) return;
     if (frame.state != FrameState::whole) return;
-    readdress(backend, body);
+    readdress(backend, frame, body);
     if (&backend == armed_.get()) {
         if (worker_.shared().gate.view().side == backend.side) backend.kept_notifications += whole;
     } else if (current_->scanner.mid_message()) {
         late_notifications_ += whole;  // never into the middle of a message
     } else {
         send_to_client(whole);
+        flush_client_later();
     }
 }
 
@@ -212,13 +222,16 @@ void Session::backend_lost(const std::shared_ptr<Backend>& backend) {
     if (backend != current_ || closing_) return;
     replied_.notify();
     if (ended_by_client_) return;
-    // What the server said last, a FATAL perhaps, has been forwarded as it was.
+    // A FATAL of the server's own has been forwarded as it was; where it said nothing, the proxy does.
+    if (backend->said_fatal) return close();
     end("08006", fmt::format("the connection to the database server ({}) was lost", name(backend->side)),
         "What was under way may or may not have been committed. Connect again.");
 }
 
 // ------------------------------------------------------------------------------------------------------- to the client
 
+/// Takes all of it; what the socket does not is sent when the client reads on, by read_backend(), which then reads no
+/// more from the server, or by a flush of its own.
 void Session::send_to_client(std::string_view bytes) {
     if (to_client_.empty()) {
         const Stream::Io io = client_.write(bytes.data(), bytes.size());
@@ -226,6 +239,13 @@ void Session::send_to_client(std::string_view bytes) {
         if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) return;
     }
     to_client_.append(bytes);
+}
+
+/// Behind something that the proxy itself said: no more bytes of a server need come that would bring a flush.
+void Session::flush_client_later() {
+    if (to_client_.empty()) return;
+    boost::asio::co_spawn(
+        worker_.context(), [self = shared_from_this()] { return self->flush_client(); }, boost::asio::detached);
 }
 
 Task<bool> Session::flush_client() {

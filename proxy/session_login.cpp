@@ -175,9 +175,11 @@ Task<void> Session::serve_cancel_request(std::int32_t pid, std::string secret) {
     // does.
     auto done = std::make_shared<Signal>(worker_.context());
     Worker& mine = worker_;
+    boost::asio::io_context& context = target->worker_.context();
+    // It is let go there, too: this may be the last that holds it.
     boost::asio::co_spawn(
-        target->worker_.context(), [target] { return target->cancel(); },
-        [&mine, done, target](std::exception_ptr) { mine.post([done] { done->notify(); }); });
+        context, [target = std::move(target)] { return target->cancel(); },
+        [&mine, done](std::exception_ptr) { mine.post([done] { done->notify(); }); });
     co_await done->wait();
 }
 

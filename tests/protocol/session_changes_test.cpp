@@ -31,6 +31,14 @@ class SessionChangesTest : public testing::Test {
     SessionChanges changes;
 };
 
+TEST_F(SessionChangesTest, NamesWithoutEndAreNotRememberedWithoutEnd) {
+    query("SET app.tenant = 1");
+    for (int i = 0; i < 10'000 && !changes.names_lost(); ++i) query("SET app.x" + std::to_string(i) + " = 1");
+    EXPECT_TRUE(changes.names_lost());
+    EXPECT_LT(changes.setting_names().size(), 10'000U);
+    EXPECT_TRUE(knows("app.tenant"));
+}
+
 TEST_F(SessionChangesTest, HarmlessTextsLeaveNothing) {
     query("select 1");
     parse("", "update t set a = $1");

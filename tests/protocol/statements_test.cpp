@@ -155,6 +155,22 @@ TEST(StatementBook, WhatIsTooLargeIsNamedAndNotKept) {
     EXPECT_LE(book.bytes(), 250U);
 }
 
+TEST(StatementBook, WhatIsNotAnsweredIsNotKeptWithoutEnd) {
+    StatementBook book{100, 250};
+    for (std::uint64_t position = 1; position <= 10; ++position)
+        book.on_frontend(FrontendType::parse,
+                         std::to_string(position) + '\0' + std::string(80, 'x') + std::string(3, '\0'), true, position);
+    EXPECT_LE(book.pending_bytes(), 250U);
+    for (std::uint64_t position = 1; position <= 10; ++position) {
+        book.on_reply({.to = protocol::ReplyTo::parse, .last = true, .position = position},
+                      protocol::BackendType::parse_complete, {}, true);
+    }
+    EXPECT_EQ(book.pending_bytes(), 0U);
+    EXPECT_TRUE(book.has_unkeepable()) << "a session that overdid it is pinned";
+    EXPECT_NE(book.find("1"), nullptr);
+    EXPECT_NE(book.find("10"), nullptr);
+}
+
 TEST(StatementBook, APrefixIsNotKept) {
     SessionLedger ledger;
     ledger.on_frontend(FrontendType::parse, "a\0select"_b, false);

@@ -174,6 +174,62 @@ TEST_F(ClosedGate, ACancelOfAHeldStatementIsAnsweredByTheProxy) {
     EXPECT_EQ(a->value("SELECT count(*) FROM t"), "0") << "neither reached the server";
 }
 
+TEST_F(ClosedGate, ACancelOfAHeldStatementTooLargeForABufferIsAnsweredToo) {
+    auto a = client();
+    ASSERT_EQ(close().get().outcome, Outcome::drained);
+    auto sent = std::async(std::launch::async, [&] {
+        a->send(simple({"INSERT INTO t VALUES (1) -- " + std::string(4'000'000, 'x'), "INSERT INTO t VALUES (2)"}));
+    });
+    wait_for_state(a->pid(), "held");
+    a->cancel();
+    EXPECT_EQ(a->replies(), "E(57014) Z(I)");
+    sent.get();
+    wait_for_state(a->pid(), "held");
+    EXPECT_FALSE(a->has_something());
+    open();
+    EXPECT_EQ(a->replies(), "C Z(I)");
+    EXPECT_EQ(a->value("SELECT string_agg(n::text, ' ') FROM t"), "2") << "the first never reached the server";
+}
+
+TEST_F(ClosedGate, ACancelFindsTheHeldStatementBehindWhatIsNone) {
+    auto a = client();
+    ASSERT_EQ(close().get().outcome, Outcome::drained);
+    std::string bytes;
+    protocol::append_copy_done(bytes);  // late, of a COPY that failed
+    protocol::append_flush(bytes);
+    protocol::append_sync(bytes);
+    a->send(bytes + simple({"INSERT INTO t VALUES (1)"}));
+    wait_for_state(a->pid(), "held");
+    a->cancel();
+    EXPECT_EQ(a->replies(2), "Z(I) E(57014) Z(I)");
+    open();
+    EXPECT_EQ(a->value("SELECT count(*) FROM t"), "0");
+}
+
+TEST_F(ClosedGate, WhoBreaksTheProtocolHoldsTheDrainUntilItsServerIsDone) {
+    auto a = client();
+    a->query("BEGIN; LOCK TABLE t; INSERT INTO t VALUES (1)");
+    a->replies();
+    auto b = client();
+    b->query("INSERT INTO t VALUES (2)");
+    wait_for_state(b->pid(), "active");
+    b->send("!");
+    EXPECT_EQ(b->rest(), "E(08P01)");
+    auto drained = close();
+    EXPECT_EQ(drained.wait_for(milliseconds(100)), std::future_status::timeout);
+    a->query("COMMIT");
+    EXPECT_EQ(a->replies(), "C Z(I)");
+    EXPECT_EQ(drained.get().outcome, Outcome::drained);
+    EXPECT_EQ(blue_->value("SELECT count(*) FROM t"), "2") << "nothing is committed behind the drain";
+    open();
+}
+
+TEST_F(ClosedGate, TheServersOwnFatalIsTheLastWord) {
+    auto a = client();
+    a->query("DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60); END $$");
+    EXPECT_EQ(a->rest(), "E(57P01)");
+}
+
 TEST_F(ClosedGate, ACancelReachesTheStatementThatRunsAndNoLaterOne) {
     auto a = client();
     a->query("SELECT pg_sleep(30)");

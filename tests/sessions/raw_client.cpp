@@ -95,13 +95,18 @@ protocol::Frame RawClient::take() {
                 return frame;
             }
         }
-        pollfd waiting{fd_, POLLIN, 0};
-        if (::poll(&waiting, 1, kPatienceMs) != 1) throw std::runtime_error("nothing came");
-        char bytes[65536];
-        const ssize_t n = ::recv(fd_, bytes, sizeof bytes, 0);
-        if (n <= 0) throw std::runtime_error("the proxy closed the connection");
-        buffer_.append(bytes, static_cast<std::size_t>(n));
+        if (!read_more()) throw std::runtime_error("the proxy closed the connection");
     }
+}
+
+/// False: the other end has closed the connection.
+bool RawClient::read_more() {
+    pollfd waiting{fd_, POLLIN, 0};
+    if (::poll(&waiting, 1, kPatienceMs) != 1) throw std::runtime_error("nothing came");
+    char bytes[65536];
+    const ssize_t n = ::recv(fd_, bytes, sizeof bytes, 0);
+    if (n > 0) buffer_.append(bytes, static_cast<std::size_t>(n));
+    return n > 0;
 }
 
 std::string RawClient::describe(const protocol::Frame& frame) const {
@@ -144,6 +149,22 @@ std::string RawClient::transcript(unsigned ready) {
 std::string RawClient::next(unsigned count) {
     std::string text;
     while (count-- > 0) text += (text.empty() ? "" : " ") + describe(take());
+    return text;
+}
+
+std::string RawClient::rest() {
+    buffer_.erase(0, consumed_);
+    consumed_ = 0;
+    while (read_more()) {
+    }
+    std::string text;
+    protocol::FrameScanner scanner(protocol::Stream::backend);
+    for (std::string_view bytes = buffer_; !bytes.empty();) {
+        const protocol::Frame frame = scanner.next(bytes);
+        if (!frame.starts()) return text + " and a torn message";
+        text += (text.empty() ? "" : " ") + describe(frame);
+        bytes.remove_prefix(frame.size);
+    }
     return text;
 }
 

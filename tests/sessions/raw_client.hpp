@@ -30,6 +30,8 @@ class RawClient {
     const std::vector<std::string>& notifications() const { return notifications_; }
     /// The types of the next `count` messages.
     std::string next(unsigned count);
+    /// The types of all messages that come before the other end closes the connection.
+    std::string rest();
     /// The first column of the first row of a simple query.
     std::string value(std::string_view sql);
     /// Whether bytes have come that were not read yet.
@@ -42,6 +44,7 @@ class RawClient {
 
   private:
     protocol::Frame take();
+    bool read_more();
     std::string describe(const protocol::Frame& frame) const;
 
     std::uint16_t port_;
