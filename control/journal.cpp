@@ -126,7 +126,9 @@ std::optional<std::string> JournalView::foreign() const {
 // --------------------------------------------------------------------------------------------------------- the journal
 
 asio::awaitable<std::unique_ptr<Journal>> Journal::open(const Cluster& cluster, Side side) {
-    std::unique_ptr<Journal> journal(new Journal(co_await cluster.connect_journal(side)));
+    // A `new` around the co_await would leak its memory when that throws.
+    PgConnection::Ptr connection = co_await cluster.connect_journal(side);
+    std::unique_ptr<Journal> journal(new Journal(std::move(connection)));
     if (co_await journal->exists()) co_await journal->prepare_statements();
     co_return journal;
 }

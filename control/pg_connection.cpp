@@ -142,7 +142,8 @@ void PgConnection::watch_socket() {
 }
 
 asio::awaitable<PgConnection::Ptr> PgConnection::open(Conninfo conninfo, Side side, Clock::time_point deadline) {
-    Ptr connection(new PgConnection(co_await asio::this_coro::executor, side, std::string(conninfo.get("dbname"))));
+    const auto executor = co_await asio::this_coro::executor;
+    Ptr connection(new PgConnection(executor, side, std::string(conninfo.get("dbname"))));
     co_await connection->connect(std::move(conninfo), deadline);
     co_return connection;
 }
