@@ -9,7 +9,12 @@ namespace turnout::protocol {
 StoredPassword kind_of_password(std::string_view stored) noexcept {
     if (stored.empty()) return StoredPassword::none;
     if (is_md5_verifier(stored)) return StoredPassword::md5;
-    return parse_scram_verifier(stored) ? StoredPassword::scram : StoredPassword::plain;
+    if (parse_scram_verifier(stored)) return StoredPassword::scram;
+    // What looks like a verifier and is broken is nobody's password: who has read it must not get in with it.
+    constexpr std::size_t md5_size = 35;
+    const bool broken =
+        stored.starts_with("SCRAM-SHA-256$") || (stored.starts_with("md5") && stored.size() == md5_size);
+    return broken ? StoredPassword::none : StoredPassword::plain;
 }
 
 bool check_password(std::string_view user, std::string_view password, std::string_view stored) {

@@ -13,7 +13,7 @@ namespace turnout::protocol {
 enum class StoredPassword { none, scram, md5, plain };
 
 /// Which scheme pg_authid.rolpassword, or an auth file's second column, has. Text that is neither a SCRAM verifier nor
-/// an md5 one is a plain password; empty text is none.
+/// an md5 one is a plain password; empty text, and what looks like a verifier but is broken, is none.
 [[nodiscard]] StoredPassword kind_of_password(std::string_view stored) noexcept;
 
 /// Whether `password` is the one that `stored` was made of; constant time in the secrets. An empty password never

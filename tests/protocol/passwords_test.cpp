@@ -37,8 +37,14 @@ TEST(Passwords, TheirKinds) {
     EXPECT_EQ(kind_of_password(bobs_md5), StoredPassword::md5);
     EXPECT_EQ(kind_of_password(to_string(make_scram_verifier("x", "salt", 1))), StoredPassword::scram);
     EXPECT_EQ(kind_of_password("md5"), StoredPassword::plain);
-    EXPECT_EQ(kind_of_password("md521F3163F8F86FA10BDEFBFBD502A8F06"), StoredPassword::plain);
-    EXPECT_EQ(kind_of_password("SCRAM-SHA-256$nonsense"), StoredPassword::plain);
+}
+
+TEST(Passwords, ABrokenVerifierIsNobodysPassword) {
+    for (const std::string_view broken :
+         {"md521F3163F8F86FA10BDEFBFBD502A8F06", "SCRAM-SHA-256$nonsense", "SCRAM-SHA-256$4096:c2FsdA==$cut"}) {
+        EXPECT_EQ(kind_of_password(broken), StoredPassword::none);
+        EXPECT_FALSE(check_password("bob", broken, broken)) << "who has read it does not get in with it";
+    }
 }
 
 TEST(Passwords, FitWhatIsStored) {

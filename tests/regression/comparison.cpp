@@ -29,8 +29,8 @@ std::vector<Difference> differences(const fs::path& direct, const fs::path& othe
         const fs::path left = direct / name;
         const fs::path right = other / name;
         if (fs::exists(left) && fs::exists(right) && content(left) == content(right)) continue;
-        const bench::Exit exit =
-            bench::run_program({.arguments = {"diff", "-u", "-N", "-a", left.string(), right.string()}, .environment = {}});
+        const bench::Exit exit = bench::run_program(
+            {.arguments = {"diff", "-u", "-N", "-a", left.string(), right.string()}, .environment = {}});
         found.push_back({name, exit.out + exit.err});
     }
     return found;

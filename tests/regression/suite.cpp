@@ -19,9 +19,9 @@ namespace {
 constexpr auto kPatience = std::chrono::minutes(30);  // ends a hang
 
 /// What pg_regress sets for the database that it makes itself.
-constexpr const char* kSettings[] = {"lc_messages TO 'C'",   "lc_monetary TO 'C'", "lc_numeric TO 'C'",
-                                     "lc_time TO 'C'",       "bytea_output TO 'hex'",
-                                     "timezone_abbreviations TO 'Default'"};
+constexpr const char* kSettings[] = {"lc_messages TO 'C'",    "lc_monetary TO 'C'",
+                                     "lc_numeric TO 'C'",     "lc_time TO 'C'",
+                                     "bytea_output TO 'hex'", "timezone_abbreviations TO 'Default'"};
 
 /// <bindir>/../lib/pgxs/src/test, where Debian's packages have the drivers of the suites.
 fs::path driver(Suite suite, const fs::path& binaries) {
