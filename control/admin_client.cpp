@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "control/console_wire.hpp"
+#include "control/progress_printer.hpp"
 
 namespace turnout::control {
 namespace {
@@ -56,9 +57,9 @@ class SignalWatch {
     int descriptor_ = -1;
 };
 
-void print_notice(void* stream, const PGresult* notice) {
+void print_notice(void* printer, const PGresult* notice) {
     const char* message = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
-    if (message != nullptr) *static_cast<std::ostream*>(stream) << message << std::endl;
+    if (message != nullptr) static_cast<ProgressPrinter*>(printer)->show(message, ProgressPrinter::Clock::now());
 }
 
 Connection connect(const AdminRequest& request) {
@@ -121,11 +122,11 @@ void print_failure(const Result& result, bool json, std::ostream& out, std::ostr
     print_field(err, result, PG_DIAG_MESSAGE_HINT, "hint: ");
 }
 
-void print_rows(const Result& result, std::ostream& out) {
+void print_rows(const Result& result, bool colour, std::ostream& out) {
     for (int row = 0; row < PQntuples(result.get()); ++row) {
         const std::string_view value(PQgetvalue(result.get(), row, 0),
                                      static_cast<std::size_t>(PQgetlength(result.get(), row, 0)));
-        out << value;
+        out << (colour ? coloured(value) : std::string(value));
         if (!value.ends_with('\n')) out << '\n';
     }
     out.flush();
@@ -154,7 +155,8 @@ ExitStatus run_admin_command(const AdminRequest& request, std::ostream& out, std
             << std::endl;
         return ExitStatus::refused;
     }
-    PQsetNoticeReceiver(connection.get(), print_notice, &err);
+    ProgressPrinter printer(err, request.quiet, request.terminal);
+    PQsetNoticeReceiver(connection.get(), print_notice, &printer);
     const SignalWatch signals;
     if (PQsendQuery(connection.get(), request.command.c_str()) == 0) return ended_meanwhile(request, connection, err);
     bool failed = false;
@@ -164,13 +166,14 @@ ExitStatus run_admin_command(const AdminRequest& request, std::ostream& out, std
         if (waited == Waited::left) return ExitStatus::refused;
         if (waited == Waited::lost) return ended_meanwhile(request, connection, err);
         const Result result(PQgetResult(connection.get()));
+        printer.end();
         if (!result) break;
         if (PQstatus(connection.get()) != CONNECTION_OK) return ended_meanwhile(request, connection, err);
         failed = PQresultStatus(result.get()) == PGRES_FATAL_ERROR;
         if (failed)
             print_failure(result, request.json, out, err);
         else if (PQresultStatus(result.get()) == PGRES_TUPLES_OK)
-            print_rows(result, out);
+            print_rows(result, request.colour, out);
     }
     return reported_status(connection, failed);
 }

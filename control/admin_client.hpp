@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <iosfwd>
 #include <string>
+#include <string_view>
 
 #include "control/answer.hpp"
 
@@ -14,6 +15,10 @@ struct AdminRequest {
     std::uint16_t port = 6432;  ///< in the socket's name
     std::string command;        ///< one command, with AS JSON or AS TEXT
     bool json = false;          ///< the command says AS JSON: a failure's report, which is its DETAIL, goes to `out`
+    bool quiet = false;         ///< no progress
+    bool terminal = false;      ///< `err` is a terminal: progress is one line that changes, and colours are allowed
+    bool colour = false;        ///< of the words of a check; `out` is a terminal
+    std::string question{};     ///< to be asked at a terminal before the command is sent; empty: none
 };
 
 /// Sends the command; writes the answer to `out`, progress and errors to `err`. While it runs SIGINT and SIGTERM cancel

@@ -1,5 +1,6 @@
 #include "control/answer.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -16,6 +17,7 @@ Cell cell(const json::value& value) {
     if (value.is_null()) return std::nullopt;
     if (value.is_string()) return std::string(value.get_string());
     if (value.is_bool()) return value.get_bool() ? "t" : "f";
+    if (value.is_double()) return fmt::format("{:.6g}", value.get_double());
     return json::serialize(value);
 }
 

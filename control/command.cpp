@@ -190,6 +190,33 @@ boost::system::result<void, CommandError> parse_side(Tokens& tokens, Command& co
     return syntax_error("FORCE ACTIVE needs the side to be served: blue or green", "FORCE ACTIVE green;");
 }
 
+/// Databases and session ids are written as they are, in quotes or without.
+boost::system::result<void, CommandError> parse_operand(Tokens& tokens, const VerbDescription& verb, Command& command) {
+    const bool given = tokens.now().kind == Token::Kind::word || tokens.now().kind == Token::Kind::string;
+    if (given && !tokens.now().is("AS")) {
+        command.operand = tokens.as_written();
+        tokens.take();
+    } else if (verb.operand != Operand::database_or_all) {
+        return syntax_error(
+            std::string(verb.words) + " needs " +
+                (verb.operand == Operand::session ? "the id of a session" : "a database"),
+            verb.operand == Operand::session ? "SHOW SESSIONS names them." : "SHOW DATABASES names them.");
+    }
+    return {};
+}
+
+/// SET key = value, SET key TO value. What drivers set is not looked into.
+void parse_setting(Tokens& tokens, Command& command) {
+    command.operand = lower(tokens.as_written());
+    tokens.take();
+    if (tokens.now().kind == Token::Kind::other && tokens.now().text == "=")
+        tokens.take();
+    else
+        tokens.take_if("TO");
+    if (!ends(tokens.now())) command.value = tokens.as_written();
+    while (!ends(tokens.now())) tokens.take();
+}
+
 const VerbDescription* take_verb(Tokens& tokens) {
     for (const VerbDescription& verb : verb_descriptions()) {
         const std::size_t space = verb.words.find(' ');
@@ -208,13 +235,20 @@ boost::system::result<Command, CommandError> parse_command(Tokens& tokens) {
     Command command;
     command.verb = verb->verb;
     if (command.verb == Verb::set) {
-        while (!ends(tokens.now())) tokens.take();
+        parse_setting(tokens, command);
         return command;
     }
-    if (command.verb == Verb::show)
-        if (auto result = parse_topic(tokens, command); !result) return result.error();
-    if (command.verb == Verb::force_active)
-        if (auto result = parse_side(tokens, command); !result) return result.error();
+    boost::system::result<void, CommandError> operand;
+    switch (verb->operand) {
+        case Operand::topic: operand = parse_topic(tokens, command); break;
+        case Operand::side: operand = parse_side(tokens, command); break;
+        case Operand::database:
+        case Operand::database_or_all:
+        case Operand::session: operand = parse_operand(tokens, *verb, command); break;
+        case Operand::none:
+        case Operand::setting: break;
+    }
+    if (!operand) return operand.error();
     while (!ends(tokens.now())) {
         auto result = tokens.take_if("AS") ? parse_form(tokens, command) : parse_option(tokens, *verb, command);
         if (!result) return result.error();

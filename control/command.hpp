@@ -32,8 +32,13 @@ enum class Verb {
     reload,
     shutdown,
     force_active,
+    disable,
+    enable,
+    reconnect,
+    wait_close,
+    kill_client,
     show,
-    set,  ///< what drivers send when they connect; accepted, no effect
+    set,  ///< a key of the configuration; what drivers set when they connect is accepted without effect
 };
 
 /// What SHOW shows.
@@ -52,6 +57,16 @@ enum class Topic {
     clients,
     servers,
     lists,
+    stats_totals,
+    stats_averages,
+    totals,
+    sockets,
+    users,
+    mem,
+    state,
+    replication,
+    history,
+    preflight,
 };
 
 /// In which form the answer is wanted.
@@ -65,6 +80,8 @@ struct VerbOptions {
     std::optional<LongTransactions> long_transactions;
     bool end_bypassing = false;
     bool wait_for_servers = false;  ///< SHUTDOWN: let running transactions end first
+    bool wait_for_clients = false;  ///< SHUTDOWN: let nobody in, and wait until everyone has left
+    bool dry_run = false;           ///< say what would be done
 };
 
 /// One command, understood.
@@ -72,6 +89,8 @@ struct Command {
     Verb verb = Verb::show;
     Topic topic = Topic::status;  ///< of SHOW
     Side side = Side::blue;       ///< of FORCE ACTIVE
+    std::string operand{};        ///< as written: the database, the session's id, or the key of SET
+    std::string value{};          ///< of SET
     VerbOptions options;
     Form form = Form::rows;
 };
@@ -94,11 +113,16 @@ struct OptionDescription {
     bool (*set)(VerbOptions&, std::string_view) = nullptr;
 };
 
+/// What stands behind a verb.
+enum class Operand { none, database, database_or_all, session, side, topic, setting };
+
 struct VerbDescription {
     std::string_view words;  ///< "FORCE ACTIVE"; on the command line force-active
     Verb verb = Verb::show;
+    Operand operand = Operand::none;
     std::span<const OptionDescription* const> options;
     std::string_view description;
+    bool asks = false;  ///< a person at a terminal is asked before it is done
 };
 
 struct TopicDescription {
@@ -110,6 +134,12 @@ struct TopicDescription {
 
 std::span<const VerbDescription> verb_descriptions();
 std::span<const TopicDescription> topic_descriptions();
+
+/// The operand as help and manual write it: "DATABASE", "[DATABASE]", "blue|green"; empty: none.
+std::string_view operand_text(Operand operand);
+
+/// True for what [admin] stats_users may do: look.
+bool only_looks(const Command& command);
 
 /// The description of a verb.
 const VerbDescription& describe(Verb verb);

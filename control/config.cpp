@@ -306,6 +306,63 @@ Config parse_config(std::string_view text, const std::string& file) {
     return config;
 }
 
+namespace {
+
+/// A value as it would be written in the file.
+struct AsToml {
+    std::string_view value;
+
+    std::string quoted() const {
+        std::string text = "\"";
+        for (const char c : value) {
+            if (c == '"' || c == '\\') text += '\\';
+            text += c;
+        }
+        return text + "\"";
+    }
+    std::string operator()(const std::string*) const { return quoted(); }
+    std::string operator()(const std::vector<std::string>*) const { return "[" + quoted() + "]"; }
+    std::string operator()(const bool*) const { return std::string(value); }
+    std::string operator()(const Milliseconds*) const { return quoted(); }
+    std::string operator()(const IntegerSlot&) const { return std::string(value); }
+    std::string operator()(const ChoiceSlot&) const { return quoted(); }
+};
+
+}  // namespace
+
+Config changed(const Config& running, std::string_view path, std::string_view value) {
+    Config config = running;
+    Reading reading("SET");
+    const std::size_t dot = path.rfind('.');
+    const ConfigKey* key =
+        dot == std::string_view::npos ? nullptr : find_key(path.substr(0, dot), path.substr(dot + 1));
+    if (key == nullptr) {
+        reading.refuse(Place{0, 0}, "there is no key " + in_quotes(path) + "; SHOW CONFIG lists them");
+    } else if (!key->reloadable) {
+        reading.refuse(Place{0, 0}, in_quotes(path) + " changes with a restart only: write it into " + running.file);
+    } else {
+        const Slot slot = key->slot(config);
+        std::optional<std::string> wrong;
+        try {
+            const toml::table table = toml::parse("value = " + std::visit(AsToml{value}, slot));
+            wrong = assign(*table.get("value"), slot);
+        } catch (const toml::parse_error&) {
+            wrong = "must be " + type_name(slot);
+        }
+        if (wrong) reading.refuse(Place{0, 0}, in_quotes(path) + " " + *wrong);
+    }
+    reading.finish();
+    check_switch(reading, config);
+    check_files(reading, config);
+    reading.finish();
+    return config;
+}
+
+std::filesystem::path report_directory(const Config& config) {
+    if (config.report_directory.empty()) return {};
+    return std::filesystem::absolute(config.state_file).parent_path() / config.report_directory;
+}
+
 Config load_config(const std::filesystem::path& file) {
     std::ifstream stream(file, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};

@@ -64,8 +64,11 @@ struct Config {
     AuthConfig auth;
     std::array<SideConfig, 2> sides;
     SwitchConfig switching;
-    std::string admin_directory;  ///< [admin] socket
-    std::string metrics_listen;   ///< [metrics] listen; empty: none
+    std::string admin_directory;           ///< [admin] socket
+    std::vector<std::string> admin_users;  ///< [admin] admin_users
+    std::vector<std::string> stats_users;  ///< [admin] stats_users
+    std::string report_directory;          ///< [report] directory; relative: to the state file's; empty: none
+    std::string metrics_listen;            ///< [metrics] listen; empty: none
     LogConfig log;
 };
 
@@ -92,6 +95,13 @@ class ConfigRefused : public std::runtime_error {
 
 /// Reads a configuration from text; `file` is the name used in messages. Throws ConfigRefused.
 Config parse_config(std::string_view text, const std::string& file);
+
+/// `running` with one key changed, as SET does; `value` as it is typed, without quotes. Throws ConfigRefused, also for
+/// a key that only a restart changes.
+Config changed(const Config& running, std::string_view path, std::string_view value);
+
+/// Where reports are kept: an absolute directory, or empty.
+std::filesystem::path report_directory(const Config& config);
 
 /// Reads the file. Throws ConfigRefused, also when it cannot be read.
 Config load_config(const std::filesystem::path& file);

@@ -124,6 +124,16 @@ constexpr std::array kKeys{
     ConfigKey{"admin", "socket", R"("/run/turnout")", kRestart, kOpen,
               "Directory of the admin socket, whose name is .s.PGSQL.6432.",
               [](Config& c) -> Slot { return &c.admin_directory; }},
+    ConfigKey{"admin", "admin_users", "[]", kRestart, kOpen,
+              "Other users of this system who may use the admin socket, all verbs, under their own names.",
+              [](Config& c) -> Slot { return &c.admin_users; }},
+    ConfigKey{"admin", "stats_users", "[]", kRestart, kOpen,
+              "Users who may only look: SHOW. A name in both lists may do everything.",
+              [](Config& c) -> Slot { return &c.stats_users; }},
+
+    ConfigKey{"report", "directory", R"("reports")", kRestart, kOpen,
+              "Directory for the reports of switches, relative to the state file's; empty: none are kept.",
+              [](Config& c) -> Slot { return &c.report_directory; }},
 
     ConfigKey{"metrics", "listen", R"("127.0.0.1:9632")", kRestart, kOpen,
               "Where /metrics, /healthz, /readyz and the status page are served; empty: nowhere.",

@@ -56,7 +56,8 @@ void Console::open() {
     try {
         acceptor_.open();
         acceptor_.bind(local::endpoint(path_));
-        if (::chmod(path_.c_str(), 0700) != 0)
+        // Others come in only if somebody else may: who they are is asked of the kernel.
+        if (::chmod(path_.c_str(), settings_.users.only_owner() ? 0700 : 0777) != 0)
             throw boost::system::system_error(errno, boost::system::system_category());
         acceptor_.listen();
     } catch (const boost::system::system_error& error) {

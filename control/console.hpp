@@ -14,6 +14,7 @@
 
 #include "control/answer.hpp"
 #include "control/command.hpp"
+#include "control/console_rights.hpp"
 
 namespace turnout::control {
 
@@ -25,6 +26,7 @@ struct ConsoleSettings {
     std::string directory;        ///< of the socket; made (0700) if missing
     std::uint16_t port = 6432;    ///< in the socket's name
     std::string program_version;  ///< told to clients within server_version
+    AdminUsers users;
 };
 
 class ConsoleSession;

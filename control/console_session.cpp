@@ -142,7 +142,7 @@ bool ConsoleSession::answer_first_packet(const protocol::FirstPacket& packet, st
         return bytes_behind == 0;  // what lies behind was meant to be encrypted
     }
     if (const auto* cancel = std::get_if<protocol::CancelRequest>(&packet)) {
-        if (peer_allowed()) console_.cancel(cancel->pid, cancel->secret);
+        console_.cancel(cancel->pid, cancel->secret);
         return false;
     }
     const auto* startup = std::get_if<protocol::StartupMessage>(&packet);
@@ -152,10 +152,15 @@ bool ConsoleSession::answer_first_packet(const protocol::FirstPacket& packet, st
                        bad != nullptr ? std::string_view(bad->message) : "the admin socket does not speak TLS");
         return false;
     }
-    if (!peer_allowed()) {
-        refuse_fatally("28000", "the admin socket is for the user who runs turnout, and for root");
+    const auto rights = rights_of(*startup);
+    if (!rights) {
+        refuse_fatally(
+            "28000", "user \"" + std::string(startup->user()) + "\" may not use the admin socket",
+            "It is for the user who runs turnout, for root, and for those whom admin_users and stats_users in "
+            "[admin] name, each under the own name.");
         return false;
     }
+    rights_ = *rights;
     if (startup->database() != "turnout" && startup->database() != "pgbouncer") {
         refuse_fatally("3D000", "the admin socket has no database \"" + std::string(startup->database()) + "\"",
                        "Connect to the database turnout.");
@@ -165,11 +170,12 @@ bool ConsoleSession::answer_first_packet(const protocol::FirstPacket& packet, st
     return done = true;
 }
 
-bool ConsoleSession::peer_allowed() {
+std::optional<Rights> ConsoleSession::rights_of(const protocol::StartupMessage& startup) {
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-    return peer.uid == 0 || peer.uid == ::geteuid();
+    if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+    const bool owner = peer.uid == 0 || peer.uid == ::geteuid();
+    return rights(console_.settings_.users, owner, owner ? std::string() : system_user(peer.uid), startup.user());
 }
 
 void ConsoleSession::welcome(const protocol::StartupMessage& startup) {
@@ -304,6 +310,9 @@ asio::awaitable<Answer> ConsoleSession::run(const Command& command) {
         session->flush();
     };
     Answer answer;
+    if (rights_ == Rights::stats && !only_looks(command))
+        co_return refusal("42501", std::string(tag(command.verb)) + " is refused: this user may only look",
+                          "Name it in admin_users in [admin], or connect as the user who runs turnout.");
     if (input_ended_) co_return refusal(sqlstate::cancelled, "the client is gone");
     running_ = true;
     try {

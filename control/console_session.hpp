@@ -60,7 +60,7 @@ class ConsoleSession : public std::enable_shared_from_this<ConsoleSession> {
     boost::asio::awaitable<bool> start_up();
     bool answer_first_packet(const protocol::FirstPacket& packet, std::size_t bytes_behind, bool& done);
     void welcome(const protocol::StartupMessage& startup);
-    bool peer_allowed();
+    std::optional<Rights> rights_of(const protocol::StartupMessage& startup);
     void refuse_fatally(std::string_view sqlstate, std::string_view message, std::string_view hint = {});
 
     boost::asio::awaitable<std::optional<Message>> next_message();
@@ -86,6 +86,7 @@ class ConsoleSession : public std::enable_shared_from_this<ConsoleSession> {
     boost::asio::local::stream_protocol::socket socket_;
     Console& console_;
     std::int32_t pid_ = 0;
+    Rights rights_ = Rights::stats;
     std::string secret_;
 
     // A timer that never expires and is cancelled by who has news: each is waited for by one coroutine, in a loop.

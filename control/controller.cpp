@@ -17,6 +17,7 @@
 #include "control/log.hpp"
 #include "control/pg_error.hpp"
 #include "control/report.hpp"
+#include "control/show.hpp"
 #include "control/sync.hpp"
 #include "control/verify.hpp"
 
@@ -49,6 +50,11 @@ bool is_exclusive(Verb verb) {
         case Verb::finish:
         case Verb::abort:
         case Verb::force_active: return true;
+        case Verb::disable:
+        case Verb::enable:
+        case Verb::reconnect:
+        case Verb::wait_close:
+        case Verb::kill_client:
         case Verb::check:
         case Verb::pause:
         case Verb::resume:
@@ -58,13 +64,6 @@ bool is_exclusive(Verb verb) {
         case Verb::set: break;
     }
     return false;
-}
-
-Answer done(std::string_view outcome, std::string text) {
-    Answer answer;
-    answer.json = boost::json::object{{"outcome", outcome}};
-    answer.text = std::move(text) + "\n";
-    return answer;
 }
 
 }  // namespace
@@ -102,6 +101,8 @@ Controller::Controller(asio::any_io_executor executor, ControllerSettings settin
       single_flight_(cluster_),
       switcher_(std::make_unique<Switcher>(cluster_, *data_plane_, state_)),
       nobody_{false, "turnout is starting and finds out which side is active", "Try again in a moment."},
+      reports_(report_directory(config_)),
+      feed_(settings.feed),
       news_(executor, asio::steady_timer::time_point::max()) {}
 
 Controller::~Controller() = default;
@@ -123,6 +124,7 @@ asio::awaitable<Answer> Controller::execute(Command command, Progress progress) 
         answer = refusal(sqlstate::internal, error.what());
     }
     if (command.verb != Verb::show && command.verb != Verb::set) {
+        add_next_steps(answer, next_steps(phase(), paused_));
         if (answer.failed())
             spdlog::warn("{} ends: {} ({})", tag(command.verb), answer.message, answer.sqlstate);
         else
@@ -132,15 +134,12 @@ asio::awaitable<Answer> Controller::execute(Command command, Progress progress) 
 }
 
 asio::awaitable<Answer> Controller::dispatch(const Command& command, const Progress& progress) {
+    if (command.options.dry_run) co_return co_await dry_run(command);
     if (is_exclusive(command.verb)) co_return co_await exclusively(command, progress);
     switch (command.verb) {
         case Verb::show: co_return co_await show(command);
         case Verb::check: co_return co_await check();
-        case Verb::pause: co_return co_await pause();
-        case Verb::resume: co_return resume();
-        case Verb::reload: co_return reload();
-        case Verb::shutdown: co_return shut_down(command);
-        default: co_return Answer{};
+        default: co_return co_await concerning_the_proxy(command);
     }
 }
 
@@ -162,7 +161,12 @@ asio::awaitable<Answer> Controller::exclusively(const Command& command, const Pr
     // The verb is cancelled by its client, whose cancellation comes to this coroutine, or by stop().
     const asio::cancellation_state by_client = co_await asio::this_coro::cancellation_state;
     by_client.slot().assign([this](asio::cancellation_type type) { cancel_running_.emit(type); });
-    co_return co_await asio::co_spawn(executor_, carry_out(command, progress),
+    progress_.clear();
+    const Progress noted = [this, &progress](std::string line) {
+        progress_ = line;
+        progress(std::move(line));
+    };
+    co_return co_await asio::co_spawn(executor_, carry_out(command, noted),
                                       asio::bind_cancellation_slot(cancel_running_.slot(), asio::use_awaitable));
 }
 
@@ -196,63 +200,6 @@ Answer Controller::cancelled(const Command& command) const {
                    fmt::format("{} was cancelled; {}", tag(command.verb),
                                served_ ? fmt::format("the clients are served by {}", name(served_->side))
                                        : std::string("nobody is served")));
-}
-
-// ---------------------------------------------------------------------------------------- what concerns the proxy
-// alone
-
-asio::awaitable<Answer> Controller::pause() {
-    if (const auto refused = refuse_beside_running(Verb::pause)) co_return *refused;
-    if (!served_) co_return nobody_is_served();
-    if (paused_) co_return refusal(sqlstate::refused, "the proxy is paused already", "turnout resume ends it.");
-    paused_ = true;
-    struct Nothing {};
-    try {
-        co_await called_back<Nothing>(
-            [this](std::function<void(Nothing)> then) { data_plane_->pause([then = std::move(then)] { then({}); }); });
-    } catch (const boost::system::system_error&) {
-        paused_ = false;
-        data_plane_->resume();
-        throw;
-    }
-    co_return done("paused", "paused: nobody begins a transaction until turnout resume");
-}
-
-Answer Controller::resume() {
-    if (!paused_) return refusal(sqlstate::refused, "the proxy is not paused");
-    paused_ = false;
-    data_plane_->resume();
-    return done("resumed", "resumed");
-}
-
-Answer Controller::reload() {
-    std::vector<std::string> unchanged;
-    try {
-        const Config fresh = reloaded(config_, load_config(config_.file), unchanged);
-        Verifiers verifiers = load_auth_file(fresh.auth.auth_file);
-        set_up_log(fresh.log);
-        if (const auto wrong = data_plane_->reload(fresh.data_plane)) {
-            set_up_log(config_.log);
-            return refusal("F0000", "the configuration is not taken over: " + *wrong,
-                           "All stays as it was; correct it, then turnout reload.");
-        }
-        directory_.replace(std::move(verifiers));
-        config_ = fresh;
-    } catch (const std::runtime_error& wrong) {  // ConfigRefused, AuthFileError, the log's file
-        return refusal("F0000", "the configuration is not taken over",
-                       "All stays as it was; correct it, then turnout reload.", wrong.what());
-    }
-    std::string text = "reloaded " + config_.file;
-    for (const std::string& key : unchanged) text += "\n" + key + " changes with a restart only";
-    Answer answer = done("reloaded", text);
-    answer.json.as_object()["needs_restart"] = boost::json::array(unchanged.begin(), unchanged.end());
-    if (!unchanged.empty()) answer.message = fmt::format("{} changed keys need a restart", unchanged.size());
-    return answer;
-}
-
-Answer Controller::shut_down(const Command& command) {
-    stop(command.options.wait_for_servers ? Stop::gracefully : Stop::at_once);
-    return done("stopping", "stopping");
 }
 
 }  // namespace turnout::control

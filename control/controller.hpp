@@ -7,13 +7,16 @@
 // All of it lives on one executor of one thread, and must be destroyed only when that has stopped running it.
 #pragma once
 
+#include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,15 +26,20 @@
 #include "control/command.hpp"
 #include "control/config.hpp"
 #include "control/data_plane.hpp"
+#include "control/live_feed.hpp"
 #include "control/metrics.hpp"
 #include "control/preflight.hpp"
+#include "control/recent_counters.hpp"
 #include "control/recovery.hpp"
 #include "control/recovery_state.hpp"
 #include "control/replication.hpp"
+#include "control/report_store.hpp"
 #include "control/role_reader.hpp"
+#include "control/show_pgbouncer.hpp"
 #include "control/side.hpp"
 #include "control/single_flight.hpp"
 #include "control/switch_driver.hpp"
+#include "control/switch_record.hpp"
 
 namespace turnout::control {
 
@@ -41,7 +49,8 @@ using MakeDataPlane =
 struct ControllerSettings {
     Config config;
     std::string version;
-    bool take_over = false;  ///< end another turnout that still holds the locks
+    bool take_over = false;    ///< end another turnout that still holds the locks
+    LiveFeed* feed = nullptr;  ///< of the status page; must outlive the controller
 };
 
 class Controller {
@@ -77,17 +86,37 @@ class Controller {
     };
     class Exclusive;
 
-    // ---- controller.cpp: dispatch, and the verbs that concern the proxy alone
+    // ---- controller.cpp: dispatch
     boost::asio::awaitable<Answer> dispatch(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> exclusively(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> carry_out(const Command& command, const Progress& progress);
-    boost::asio::awaitable<Answer> pause();
-    Answer resume();
-    Answer reload();
-    Answer shut_down(const Command& command);
     Answer cancelled(const Command& command) const;
     Answer nobody_is_served() const;
     std::optional<Answer> refuse_beside_running(Verb verb) const;
+
+    // ---- controller_proxy.cpp: verbs that concern the proxy alone
+    boost::asio::awaitable<Answer> concerning_the_proxy(const Command& command);
+    boost::asio::awaitable<Answer> pause();
+    Answer resume();
+    Answer reload();
+    Answer set(const Command& command);
+    Answer disable(const std::string& database, bool disabled);
+    boost::asio::awaitable<Answer> kill_client(const std::string& id);
+    boost::asio::awaitable<Answer> shut_down(const Command& command);
+    std::optional<Answer> wrong_database(const Command& command) const;
+    std::optional<std::string> take_configuration(const Config& fresh);
+
+    // ---- controller_dry_run.cpp
+    boost::asio::awaitable<Answer> dry_run(const Command& command);
+
+    // ---- controller_record.cpp
+    void begin_record(const Command& command, const PreflightReport& preflight);
+    void keep_record(const Command& command, const SwitchReport& report);
+    boost::asio::awaitable<void> sample_switch();
+
+    // ---- controller_live.cpp: what the status page is told
+    boost::asio::awaitable<void> tell_the_page();
+    boost::asio::awaitable<boost::json::object> side_now(Side side);
 
     // ---- controller_verbs.cpp
     boost::asio::awaitable<Answer> check();
@@ -128,6 +157,9 @@ class Controller {
     boost::asio::awaitable<Row> side_row(Side side);
     boost::asio::awaitable<Answer> show_lag_now();
     Answer show_switch() const;
+    boost::asio::awaitable<Answer> show_replication_now();
+    boost::asio::awaitable<ProxyFacts> proxy_facts();
+    double transactions_per_second() const;
     boost::asio::awaitable<std::vector<SessionView>> sessions();
     LifePhase phase() const;
 
@@ -152,6 +184,14 @@ class Controller {
     std::optional<SwitchReport> last_switch_;
     std::string switch_progress_;  ///< its latest line
     bool paused_ = false;
+    std::set<std::string> disabled_;  ///< databases
+    RecentCounters recent_;
+    ReportStore reports_;
+    std::shared_ptr<SwitchRecord> record_;  ///< of the switch that runs
+    LiveFeed* feed_;
+    std::array<PgConnection::Ptr, 2> page_connections_;  ///< by index(Side)
+    std::array<boost::json::object, 2> page_sides_;      ///< as last looked at
+    std::string progress_;                               ///< the last line of the verb that runs
 
     bool background_works_ = false;
     boost::asio::cancellation_signal cancel_background_;

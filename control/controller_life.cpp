@@ -208,6 +208,7 @@ asio::awaitable<void> Controller::refresh() {
     for (int count = 0; !stopping_; ++count) {
         MetricsSnapshot snapshot;
         snapshot.counters = data_plane_->counters();
+        recent_.add(Clock::now(), snapshot.counters);
         if (served_) {
             snapshot.active = served_->side;
             snapshot.generation = static_cast<std::uint64_t>(served_->generation);
@@ -216,6 +217,7 @@ asio::awaitable<void> Controller::refresh() {
         for (const StreamLag& stream : lag_)
             snapshot.lag_bytes[stream.database] = stream.bytes > 0 ? static_cast<std::uint64_t>(stream.bytes) : 0;
         metrics_.publish(std::move(snapshot));
+        co_await tell_the_page();
         beat.expires_after(kHeartbeat);
         co_await beat.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     }

@@ -135,16 +135,22 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     if (!served_) co_return nobody_is_served();
     options.hidden_state = preflight_report.hidden_state;
     options.setting_names = preflight_report.setting_names;
-    lag_connection_.reset();  // its next question could come in the window
+    lag_connection_.reset();  // its next question could come in the window, and so could the page's
+    page_connections_ = {};
+    begin_record(command, preflight_report);
 
     SwitchProgress tell = [this, &command, &progress](std::string line) {
         progress(fmt::format("{}: {}", dashed(tag(command.verb)), line));
+        if (record_) record_->marks.push_back({Clock::now(), line});
         switch_progress_ = std::move(line);
     };
     // From here on nothing is awaited but the switch: a cancelled coroutine may not wait again.
     const SwitchReport report = co_await switcher_->run(std::move(options), std::move(tell));
     take_over(before, report);
-    co_return switch_answer(report);
+    keep_record(command, report);
+    Answer answer = switch_answer(report);
+    reports_.name_in(answer);
+    co_return answer;
 }
 
 void Controller::take_over(const decision::Serve& before, const SwitchReport& report) {

@@ -8,6 +8,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/system/system_error.hpp>
@@ -54,7 +55,45 @@ http::response<http::string_body> respond(const http::request<http::empty_body>&
     return response;
 }
 
-asio::awaitable<void> serve_client(tcp::socket socket, const HttpHandler& handler) {
+/// More watchers than a few are no people.
+constexpr unsigned kMostWatchers = 64;
+constexpr std::chrono::milliseconds kBetweenLooks{100};
+/// A comment now and then tells a client that is gone from one that has no news.
+constexpr std::chrono::seconds kSilence{10};
+
+constexpr std::string_view kEventsHead =
+    "HTTP/1.1 200 OK\r\nServer: turnout\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+    "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n";
+
+/// Until the client goes.
+asio::awaitable<void> stream_events(beast::tcp_stream& stream, LiveFeed& feed) {
+    LiveFeed::Watcher watcher(feed);
+    asio::steady_timer again(co_await asio::this_coro::executor);
+    beast::error_code error;
+    std::string writing(kEventsHead);
+    auto written = std::chrono::steady_clock::now();
+    while (!error) {
+        if (const auto event = watcher.news()) writing += "data: " + *event + "\n\n";
+        const auto now = std::chrono::steady_clock::now();
+        if (writing.empty() && now - written > kSilence) writing = ": still here\n\n";
+        if (!writing.empty()) {
+            stream.expires_after(kPatience);
+            co_await asio::async_write(stream, asio::buffer(writing), asio::redirect_error(asio::use_awaitable, error));
+            writing.clear();
+            written = now;
+            continue;
+        }
+        again.expires_after(kBetweenLooks);
+        boost::system::error_code woken;
+        co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    }
+}
+
+bool wants_events(const http::request<http::empty_body>& request) {
+    return request.method() == http::verb::get && request.target() == "/events";
+}
+
+asio::awaitable<void> serve_client(tcp::socket socket, const HttpHandler& handler, LiveFeed* feed) {
     beast::tcp_stream stream(std::move(socket));
     beast::flat_buffer buffer;
     beast::error_code error;
@@ -65,6 +104,10 @@ asio::awaitable<void> serve_client(tcp::socket socket, const HttpHandler& handle
         stream.expires_after(kPatience);
         co_await http::async_read(stream, buffer, parser, token);
         if (error) break;
+        if (feed != nullptr && feed->watchers() < kMostWatchers && wants_events(parser.get())) {
+            co_await stream_events(stream, *feed);
+            break;
+        }
         const auto response = respond(parser.get(), handler);
         if (parser.get().method() == http::verb::head) {
             http::response_serializer<http::string_body> serializer(response);
@@ -80,7 +123,7 @@ asio::awaitable<void> serve_client(tcp::socket socket, const HttpHandler& handle
 }  // namespace
 
 struct HttpServer::Running {
-    explicit Running(HttpHandler answer) : handler(std::move(answer)) {}
+    Running(HttpHandler answer, LiveFeed* events) : handler(std::move(answer)), feed(events) {}
 
     asio::awaitable<void> accept() {
         asio::steady_timer pause(context);
@@ -88,7 +131,7 @@ struct HttpServer::Running {
             boost::system::error_code error;
             tcp::socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
             if (!error) {
-                asio::co_spawn(context, serve_client(std::move(socket), handler), asio::detached);
+                asio::co_spawn(context, serve_client(std::move(socket), handler, feed), asio::detached);
                 continue;
             }
             pause.expires_after(std::chrono::milliseconds(100));
@@ -97,13 +140,14 @@ struct HttpServer::Running {
     }
 
     HttpHandler handler;
+    LiveFeed* feed;
     asio::io_context context{1};
     tcp::acceptor acceptor{context};
     std::thread thread;
 };
 
-HttpServer::HttpServer(const std::string& address, HttpHandler handler)
-    : running_(std::make_unique<Running>(std::move(handler))) {
+HttpServer::HttpServer(const std::string& address, HttpHandler handler, LiveFeed* feed)
+    : running_(std::make_unique<Running>(std::move(handler), feed)) {
     const auto parts = parse_host_and_port(address);
     if (!parts) throw std::runtime_error("'" + address + "' is no address to listen on");
     try {

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "control/live_feed.hpp"
+
 namespace turnout::control {
 
 /// What is answered to a request.
@@ -22,7 +24,9 @@ using HttpHandler = std::function<HttpAnswer(std::string_view path)>;
 class HttpServer {
   public:
     /// Binds "host:port" and starts the thread. Throws std::runtime_error that names the address.
-    HttpServer(const std::string& address, HttpHandler handler);
+    /// `feed`, if there is one, is streamed at /events as server-sent events (HTML standard, "Server-sent events"); it
+    /// must outlive this.
+    HttpServer(const std::string& address, HttpHandler handler, LiveFeed* feed = nullptr);
     /// Ends the connections and the thread.
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;

@@ -5,7 +5,6 @@
 #include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <cctype>
 #include <chrono>
 
 namespace turnout::control {
@@ -31,14 +30,25 @@ json::object finding_json(const Finding& finding) {
             {"sentence", finding.sentence}, {"remedy", finding.remedy}};
 }
 
-/// "REFUSE  replica_identity  app: sentence" and what belongs to it, indented.
-std::string finding_text(const Finding& finding) {
-    std::string label(name(finding.severity));
-    for (char& c : label) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    std::string text = fmt::format("{:<7} {}: {}{}\n", label, finding.check,
+std::string_view label(Severity severity) {
+    switch (severity) {
+        case Severity::pass: return "PASS";
+        case Severity::warn: return "WARN";
+        case Severity::refuse: break;
+    }
+    return "FAIL";
+}
+
+/// "FAIL  replica_identity  app: sentence" and what belongs to it, below the sentence.
+std::string finding_text(const Finding& finding, std::size_t width) {
+    const std::string below(width + 8, ' ');
+    std::string text = fmt::format("{}  {:<{}}  {}{}", label(finding.severity), finding.check, width,
                                    finding.database.empty() ? "" : finding.database + ": ", finding.sentence);
-    if (!finding.objects.empty()) text += "        objects: " + joined(finding.objects, ", ") + "\n";
-    if (!finding.remedy.empty()) text += "        remedy:  " + finding.remedy + "\n";
+    while (text.ends_with(' ')) text.pop_back();
+    text += "\n";
+    if (!finding.objects.empty()) text += below + "objects: " + joined(finding.objects, ", ") + "\n";
+    if (!finding.remedy.empty() && finding.severity != Severity::pass)
+        text += below + "remedy:  " + finding.remedy + "\n";
     return text;
 }
 
@@ -49,12 +59,12 @@ Answer check_answer(const PreflightReport& report, PreflightStage stage) {
     Answer answer;
     answer.table.columns = {{"severity"}, {"check"}, {"object"}, {"message"}, {"remedy"}};
     std::size_t passed = 0;
+    std::size_t width = 0;
+    for (const Finding& finding : report.findings) width = std::max(width, finding.check.size());
     for (const Finding& finding : report.findings) {
         findings.push_back(finding_json(finding));
-        if (finding.severity == Severity::pass)
-            ++passed;
-        else
-            answer.text += finding_text(finding);
+        if (finding.severity == Severity::pass) ++passed;
+        answer.text += finding_text(finding, width);
         std::string object = finding.database;
         if (!finding.objects.empty()) object += (object.empty() ? "" : ": ") + joined(finding.objects, ", ");
         answer.table.rows.push_back(
@@ -63,9 +73,7 @@ Answer check_answer(const PreflightReport& report, PreflightStage stage) {
     const bool refused = report.refused();
     const bool before_sync = stage == PreflightStage::before_sync;
     answer.text += fmt::format("{} of {} checks passed; {}\n", passed, report.findings.size(),
-                               refused       ? "what refuses has to be mended first"
-                               : before_sync ? "next: turnout sync"
-                                             : "next: turnout switch");
+                               refused ? "what fails has to be mended first" : "nothing stands in the way");
     answer.json = json::object{{"outcome", refused ? "refused" : "passed"},
                                {"stage", before_sync ? "before_sync" : "before_switch"},
                                {"findings", std::move(findings)}};
@@ -124,7 +132,6 @@ Answer sync_answer(const SyncReport& report) {
     std::string text = fmt::format("synced: {} tables, {} in {:.1f} s\n", report.tables,
                                    bytes_text(static_cast<double>(report.bytes)), seconds);
     for (const std::string& notice : report.notices) text += notice + "\n";
-    text += "next: turnout check, then turnout switch\n";
     return object_answer({{"outcome", "synced"},
                           {"tables", report.tables},
                           {"bytes", report.bytes},

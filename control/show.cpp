@@ -5,8 +5,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <chrono>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "control/command.hpp"
@@ -42,19 +40,29 @@ std::string next_step(const StatusFacts& facts) {
     return {};
 }
 
-bool at_work(const SessionView& session) {
-    return session.state == "active" || session.state.ends_with("transaction") || session.state == "moving";
-}
-
-const Endpoint& first_endpoint(const Config& config, Side side) {
-    return config.data_plane.sides[index(side)].endpoints.front();
-}
-
-std::string address_of(const Endpoint& endpoint) {
-    return endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
-}
-
 }  // namespace
+
+std::vector<std::string> next_steps(LifePhase phase, bool paused) {
+    if (paused) return {"turnout resume"};
+    switch (phase) {
+        case LifePhase::fresh: return {"turnout check", "turnout sync"};
+        case LifePhase::syncing:
+        case LifePhase::switching: return {"turnout watch"};
+        case LifePhase::synced: return {"turnout check", "turnout switch --dry-run", "turnout switch"};
+        case LifePhase::switched: return {"turnout verify", "turnout rollback", "turnout finish"};
+        case LifePhase::finished: return {"turnout show status"};
+        case LifePhase::uncertain: return {"turnout show status", "turnout show sides"};
+    }
+    return {};
+}
+
+void add_next_steps(Answer& answer, const std::vector<std::string>& steps) {
+    if (answer.json.is_object()) answer.json.get_object()["next_steps"] = json::array(steps.begin(), steps.end());
+    if (answer.text.empty() || steps.empty()) return;
+    answer.text += "next: ";
+    for (const std::string& step : steps) answer.text += (&step == &steps.front() ? "" : " | ") + step;
+    answer.text += "\n";
+}
 
 std::string_view name(Movable movable) {
     switch (movable) {
@@ -81,6 +89,7 @@ Answer show_status(const StatusFacts& facts) {
     status["phase"] = name(facts.phase);
     status["running"] = facts.running.empty() ? json::value(nullptr) : json::value(facts.running);
     if (!facts.running.empty()) status["running_seconds"] = facts.running_seconds;
+    if (!facts.progress.empty()) status["progress"] = facts.progress;
     status["paused"] = facts.paused;
     if (facts.stopping) status["stopping"] = true;
     if (!facts.lag.empty()) {
@@ -90,9 +99,14 @@ Answer show_status(const StatusFacts& facts) {
     }
     status["sessions"] = facts.sessions;
     status["pinned"] = facts.pinned;
+    status["in_transaction"] = facts.in_transaction;
+    status["oldest_transaction_seconds"] = facts.oldest_transaction_seconds;
+    status["transactions_per_second"] = facts.transactions_per_second;
     if (!facts.unsettled.empty()) status["unsettled"] = json::array(facts.unsettled.begin(), facts.unsettled.end());
     status["version"] = facts.version;
     status["next_step"] = next_step(facts);
+    const std::vector<std::string> steps = next_steps(facts.phase, facts.paused);
+    status["next_steps"] = json::array(steps.begin(), steps.end());
     return object_answer(std::move(status));
 }
 
@@ -115,6 +129,38 @@ Answer show_lag(const std::vector<StreamLag>& lag) {
     return table_answer(std::move(table));
 }
 
+Answer show_replication(const std::vector<StreamView>& streams) {
+    Table table{columns(Topic::replication), {}};
+    for (const StreamView& it : streams) {
+        const Stream& stream = it.stream;
+        const char* shape = stream.narrowed ? "probing" : "whole";
+        Row row{stream.database,
+                std::string(name(stream.subscriber)),
+                stream.subscription,
+                stream.slot,
+                stream.enabled ? shape : "parked",
+                it.lag ? Cell(it.lag->streaming ? "streaming" : "not streaming") : Cell("unknown"),
+                std::to_string(it.tables),
+                std::to_string(it.tables_ready)};
+        if (it.lag)
+            row.insert(row.end(), {std::to_string(it.lag->bytes), fmt::format("{:.6f}", it.lag->seconds),
+                                   std::to_string(it.lag->retained), it.lag->wal_status});
+        row.resize(table.columns.size());
+        table.rows.push_back(std::move(row));
+    }
+    return table_answer(std::move(table));
+}
+
+Answer show_history(const std::vector<ReportSummary>& reports) {
+    Table table{columns(Topic::history), {}};
+    for (const ReportSummary& it : reports)
+        table.rows.push_back({it.time, it.verb, it.outcome, it.from, it.to, std::to_string(it.generation),
+                              it.window_us ? Cell(std::to_string(*it.window_us)) : std::nullopt,
+                              std::to_string(it.stall_max_us), std::to_string(it.attempts), std::to_string(it.sessions),
+                              std::to_string(it.held), it.path.empty() ? std::nullopt : Cell(it.path)});
+    return table_answer(std::move(table));
+}
+
 Answer show_config(const Config& config) {
     Table table{columns(Topic::config), {}};
     for (const ConfigRow& row : config_rows(config))
@@ -127,7 +173,7 @@ Answer show_help() {
     for (const VerbDescription& verb : verb_descriptions()) {
         std::string text(verb.words);
         if (verb.verb == Verb::show) continue;
-        if (verb.verb == Verb::force_active) text += " blue|green";
+        if (verb.operand != Operand::none) text.append(" ").append(operand_text(verb.operand));
         for (const OptionDescription* option : verb.options)
             text.append(" [").append(option->word).append(option->kind == OptionKind::flag ? "]" : " '...']");
         table.rows.push_back({text, std::string(verb.description)});
@@ -139,99 +185,6 @@ Answer show_help() {
 
 Answer show_version(std::string_view version) {
     return table_answer({columns(Topic::version), {{"turnout " + std::string(version)}}});
-}
-
-// ------------------------------------------------------------------------------------------------------ PgBouncer's
-
-Answer show_stats(const std::vector<std::string>& databases, const DataPlaneCounters& counters) {
-    // Sessions are counted together; with one database that is its row.
-    const std::string database = databases.size() == 1 ? databases.front() : "*";
-    std::uint64_t microseconds = 0;
-    for (const std::uint64_t side : counters.query_microseconds) microseconds += side;
-    return table_answer({columns(Topic::stats),
-                         {{database, number(counters.transactions), number(counters.queries),
-                           number(counters.client_bytes), number(counters.server_bytes), number(microseconds)}}});
-}
-
-Answer show_databases(const Config& config, std::optional<Side> active, bool paused,
-                      const std::vector<SessionView>& sessions) {
-    Table table{columns(Topic::databases), {}};
-    for (const std::string& database : config.switching.databases) {
-        const auto connections =
-            std::count_if(sessions.begin(), sessions.end(),
-                          [&database](const SessionView& session) { return session.database == database; });
-        Row row{database,           std::nullopt,      std::nullopt, database, "session", std::to_string(connections),
-                paused ? "1" : "0", active ? "0" : "1"};
-        if (active) {
-            row[1] = address_of(first_endpoint(config, *active));
-            row[2] = std::to_string(first_endpoint(config, *active).port);
-        }
-        table.rows.push_back(std::move(row));
-    }
-    return table_answer(std::move(table));
-}
-
-Answer show_pools(const std::vector<SessionView>& sessions) {
-    struct Pool {
-        std::uint64_t active = 0;
-        std::uint64_t waiting = 0;
-        std::uint64_t servers_active = 0;
-        std::uint64_t servers_idle = 0;
-        std::uint64_t servers_login = 0;
-    };
-    std::map<std::pair<std::string, std::string>, Pool> pools;
-    for (const SessionView& session : sessions) {
-        Pool& pool = pools[{session.database, session.user}];
-        ++(session.state == "held" || session.state == "login" ? pool.waiting : pool.active);
-        if (session.state == "login")
-            ++pool.servers_login;
-        else
-            ++(at_work(session) ? pool.servers_active : pool.servers_idle);
-    }
-    Table table{columns(Topic::pools), {}};
-    for (const auto& [key, pool] : pools)
-        table.rows.push_back({key.first, key.second, number(pool.active), number(pool.waiting),
-                              number(pool.servers_active), number(pool.servers_idle), number(pool.servers_login),
-                              "session"});
-    return table_answer(std::move(table));
-}
-
-Answer show_clients(const std::vector<SessionView>& sessions) {
-    Table table{columns(Topic::clients), {}};
-    for (const SessionView& s : sessions)
-        table.rows.push_back({"C", s.user, s.database, s.state == "held" ? "waiting" : "active", s.address,
-                              number(s.id), std::to_string(s.client_pid), s.tls ? "TLS" : "", s.application});
-    return table_answer(std::move(table));
-}
-
-Answer show_servers(const std::vector<SessionView>& sessions, const Config& config) {
-    Table table{columns(Topic::servers), {}};
-    for (const SessionView& s : sessions) {
-        if (s.state == "login") continue;
-        table.rows.push_back({"S", s.user, s.database, at_work(s) ? "active" : "idle",
-                              address_of(first_endpoint(config, s.side)), number(s.id), std::to_string(s.server_pid),
-                              "", s.application});
-    }
-    return table_answer(std::move(table));
-}
-
-Answer show_lists(const Config& config, const std::vector<SessionView>& sessions) {
-    std::set<std::string> users;
-    std::set<std::pair<std::string, std::string>> pools;
-    std::uint64_t logins = 0;
-    for (const SessionView& session : sessions) {
-        users.insert(session.user);
-        pools.emplace(session.database, session.user);
-        if (session.state == "login") ++logins;
-    }
-    Table table{columns(Topic::lists), {}};
-    table.rows = {{"databases", number(config.switching.databases.size())},
-                  {"users", number(users.size())},
-                  {"pools", number(pools.size())},
-                  {"used_clients", number(sessions.size())},
-                  {"login_clients", number(logins)},
-                  {"used_servers", number(sessions.size() - logins)}};
-    return table_answer(std::move(table));
 }
 
 }  // namespace turnout::control

@@ -237,7 +237,7 @@ void SwitchMachine::open_gate() {
 // --------------------------------------------------------------------------------------------------------- after it
 
 void SwitchMachine::opened(Clock::time_point at) {
-    report_.phases.push_back({"open", between(entered_, at)});
+    report_.phases.push_back({"open", between(entered_, at), between(closed_at_, entered_)});
     report_.window = between(closed_at_, at);
     opened_at_ = at;
     owed_ = {};
@@ -284,7 +284,7 @@ std::vector<std::string> SwitchMachine::unfinished_in_window() const {
 }
 
 void SwitchMachine::time_window_phase(std::string_view name, Clock::time_point since) {
-    report_.phases.push_back({name, between(since, now_)});
+    report_.phases.push_back({name, between(since, now_), between(closed_at_, since)});
 }
 
 }  // namespace turnout::control

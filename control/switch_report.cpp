@@ -14,9 +14,14 @@ namespace json = boost::json;
 
 namespace {
 
-json::array phases_json(const std::vector<TimedPhase>& phases) {
+/// In the window phases overlap, so it matters when each began.
+json::array phases_json(const std::vector<TimedPhase>& phases, bool in_window) {
     json::array array;
-    for (const TimedPhase& phase : phases) array.push_back({{"name", phase.name}, {"us", phase.took.count()}});
+    for (const TimedPhase& phase : phases) {
+        json::object object{{"name", phase.name}, {"us", phase.took.count()}};
+        if (in_window) object["began_us"] = phase.began.count();
+        array.push_back(std::move(object));
+    }
     return array;
 }
 
@@ -126,10 +131,10 @@ json::object to_json(const SwitchReport& report) {
         {"generation", report.generation},
         {"attempts", report.attempts},
         {"window_us", report.window ? json::value(report.window->count()) : json::value(nullptr)},
-        {"phases", phases_json(report.phases)},
+        {"phases", phases_json(report.phases, true)},
         {"stall_us", stalls_json(report.sessions.stalls)},
         {"sessions", sessions_json(report.sessions)},
-        {"preparation", phases_json(report.preparation)},
+        {"preparation", phases_json(report.preparation, false)},
         {"settle_us", report.settle.count()},
         {"missed", missed_json(report.missed)},
         {"cleared_up", report.cleared_up},

@@ -29,6 +29,7 @@ std::string_view name(SwitchOutcome outcome);
 struct TimedPhase {
     std::string_view name;
     Microseconds took{0};
+    Microseconds began{0};  ///< after the gate closed; of phases in the window
 };
 
 /// An attempt that left everyone on the old side.

@@ -10,12 +10,14 @@
 
 #include "control/command.hpp"
 #include "control/nearest_word.hpp"
+#include "program/manual.hpp"
 #include "program/version.hpp"
 
 namespace turnout::program {
 namespace {
 
 using control::dashed;
+using control::Operand;
 using control::OptionDescription;
 using control::OptionKind;
 using control::VerbDescription;
@@ -62,20 +64,63 @@ void add_options(VerbArguments& arguments) {
         else
             added->type_name("DURATION");
     }
-    if (arguments.verb->verb == control::Verb::show)
-        arguments.app->add_option("topic", arguments.operand, topics_help())
-            ->required()
-            ->type_name("")
-            ->check(CLI::IsMember(topics()).description(""));
-    if (arguments.verb->verb == control::Verb::force_active)
-        arguments.app->add_option("side", arguments.operand, "the side to serve")
-            ->required()
-            ->check(CLI::IsMember({"blue", "green"}));
+}
+
+void add_operand(VerbArguments& arguments) {
+    CLI::App& app = *arguments.app;
+    switch (arguments.verb->operand) {
+        case Operand::topic:
+            app.add_option("topic", arguments.operand, topics_help())
+                ->required()
+                ->type_name("")
+                ->check(CLI::IsMember(topics()).description(""));
+            break;
+        case Operand::side:
+            app.add_option("side", arguments.operand, "the side to serve")
+                ->required()
+                ->check(CLI::IsMember({"blue", "green"}));
+            break;
+        case Operand::session:
+            app.add_option("id", arguments.operand, "the session, as show sessions names it")
+                ->required()
+                ->type_name("ID");
+            break;
+        case Operand::database:
+        case Operand::database_or_all: {
+            CLI::Option* database = app.add_option("database", arguments.operand, "the database")->type_name("NAME");
+            database->required(arguments.verb->operand == Operand::database);
+            break;
+        }
+        case Operand::none:
+        case Operand::setting: break;
+    }
+}
+
+/// A topic's word as the admin socket takes it: stats_totals of stats-totals.
+std::string with_underscores(std::string word) {
+    std::replace(word.begin(), word.end(), '-', '_');
+    return word;
+}
+
+/// What a person is asked at a terminal.
+std::string question(const VerbArguments& arguments) {
+    if (!arguments.verb->asks) return {};
+    for (const auto& [option, given] : arguments.flags)
+        if (given && option->word == "DRY_RUN") return {};
+    return dashed(arguments.verb->words) + (arguments.operand.empty() ? "" : " " + arguments.operand) + ": " +
+           std::string(arguments.verb->description) + "?";
 }
 
 std::string command_text(const VerbArguments& arguments, bool json) {
     std::string text(arguments.verb->words);
-    if (!arguments.operand.empty()) text += " " + arguments.operand;
+    const Operand operand = arguments.verb->operand;
+    const bool name =
+        operand == Operand::database || operand == Operand::database_or_all || operand == Operand::session;
+    if (operand == Operand::topic) {
+        text += " " + with_underscores(arguments.operand);
+    } else if (!arguments.operand.empty()) {
+        text += " " + (name ? in_quotes(arguments.operand) : arguments.operand);
+    }
     for (const OptionDescription* option : arguments.verb->options) {
         if (option->kind == OptionKind::flag) {
             if (arguments.flags.at(option)) text.append(" ").append(option->word);
@@ -94,6 +139,9 @@ constexpr const char* kFooter = R"(The life of a version change:
   turnout rollback                      back to blue, with what was written meanwhile
   turnout finish                        replication is dismantled; the active side stays
 
+Meanwhile: turnout watch; turnout show status; turnout show sessions; turnout show history
+Beforehand: turnout switch --dry-run; turnout rehearse; turnout verify
+
 Exit status: 0 done; 1 refused or given up, clients are served as before; 2 usage; 3 needs a person.)";
 
 int print_and_status(const CLI::App& app, const CLI::ParseError& error) {
@@ -111,6 +159,25 @@ std::optional<std::string> nearest_verb(const CLI::App& app, int argc, const cha
     return control::nearest_word(argv[1], known);
 }
 
+void add_admin_option(CLI::App& app, std::string& directory) {
+    app.add_option("--admin", directory, "directory of the proxy's admin socket")
+        ->envname("TURNOUT_ADMIN")
+        ->capture_default_str()
+        ->type_name("DIR");
+}
+
+std::vector<std::string> document_names() {
+    std::vector<std::string> names;
+    for (const Document& document : documents()) names.emplace_back(document.name);
+    return names;
+}
+
+Ended write_document(std::string_view name) {
+    for (const Document& document : documents())
+        if (document.name == name) std::cout << document.make() << std::flush;
+    return Ended{std::cout ? 0 : static_cast<int>(control::ExitStatus::refused)};
+}
+
 }  // namespace
 
 Request parse_command_line(int argc, const char* const* argv) {
@@ -126,18 +193,30 @@ Request parse_command_line(int argc, const char* const* argv) {
                       "end another turnout that still holds the locks of these servers");
     serving->add_flag("--check-config", serve.check_only, "say what is wrong with the configuration, and end");
 
+    WatchRequest watch{.directory = admin.directory};
+    CLI::App* watching = app.add_subcommand("watch", "a line a second on how the proxy is");
+    add_admin_option(*watching, watch.directory);
+    watching->add_flag("--json", watch.json, "an object a line");
+    watching->add_option("--count", watch.count, "end after so many lines")->type_name("N");
+
+    std::string document;
+    CLI::App* generating =
+        app.add_subcommand("generate", "write a manual page, a completion, the configuration's schema");
+    generating->add_option("document", document, "what to write")->required()->check(CLI::IsMember(document_names()));
+
+    bool yes = false;
     std::vector<std::unique_ptr<VerbArguments>> verbs;
     for (const VerbDescription& verb : control::verb_descriptions()) {
         if (verb.verb == control::Verb::set) continue;
         auto arguments = std::make_unique<VerbArguments>();
         arguments->verb = &verb;
         arguments->app = app.add_subcommand(dashed(verb.words), std::string(verb.description));
-        arguments->app->add_option("--admin", admin.directory, "directory of the proxy's admin socket")
-            ->envname("TURNOUT_ADMIN")
-            ->capture_default_str()
-            ->type_name("DIR");
+        add_admin_option(*arguments->app, admin.directory);
         arguments->app->add_flag("--json", admin.json, "print the answer as JSON");
+        arguments->app->add_flag("-q,--quiet", admin.quiet, "no progress on standard error");
+        if (verb.asks) arguments->app->add_flag("-y,--yes", yes, "do not ask");
         add_options(*arguments);
+        add_operand(*arguments);
         verbs.push_back(std::move(arguments));
     }
 
@@ -152,9 +231,12 @@ Request parse_command_line(int argc, const char* const* argv) {
         return Ended{print_and_status(app, error)};
     }
     if (serving->parsed()) return serve;
+    if (watching->parsed()) return watch;
+    if (generating->parsed()) return write_document(document);
     for (const auto& arguments : verbs) {
         if (!arguments->app->parsed()) continue;
         admin.command = command_text(*arguments, admin.json);
+        if (!yes) admin.question = question(*arguments);
         const auto parsed = control::parse_commands(admin.command);
         if (parsed) return admin;
         std::cerr << "turnout: " << parsed.error().message << "\nhint: " << parsed.error().hint << std::endl;

@@ -1,6 +1,7 @@
 // What is written behind `turnout`.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -16,12 +17,19 @@ struct ServeRequest {
     bool check_only = false;  ///< --check-config: read it, say what is wrong with it, and end
 };
 
-/// Nothing is left to do: help or an error was printed.
+/// `turnout watch`.
+struct WatchRequest {
+    std::string directory;    ///< of the admin socket
+    bool json = false;        ///< an object a line
+    std::uint64_t count = 0;  ///< lines; 0: without end
+};
+
+/// Nothing is left to do: help, a document or an error was printed.
 struct Ended {
     int exit_status = 0;
 };
 
-using Request = std::variant<Ended, ServeRequest, control::AdminRequest>;
+using Request = std::variant<Ended, ServeRequest, WatchRequest, control::AdminRequest>;
 
 /// Reads the arguments; prints help to standard output and errors (exit status 2) to standard error. The verbs, their
 /// options and their help come from the table that the admin socket's parser uses.

@@ -25,6 +25,7 @@
 #include "control/log.hpp"
 #include "control/metrics.hpp"
 #include "control/monitoring.hpp"
+#include "program/notify.hpp"
 #include "program/version.hpp"
 #include "proxy/proxy.hpp"
 
@@ -52,10 +53,12 @@ void warn_of_readable_passwords(const control::Config& config) {
 class Service {
   public:
     Service(const control::Config& config, bool take_over)
-        : controller_(context_.get_executor(), {config, std::string(kVersion), take_over}, metrics_,
+        : controller_(context_.get_executor(), {config, std::string(kVersion), take_over, &feed_}, metrics_,
                       proxy::make_data_plane),
           console_(context_.get_executor(),
-                   {.directory = config.admin_directory, .program_version = std::string(kVersion)},
+                   {.directory = config.admin_directory,
+                    .program_version = std::string(kVersion),
+                    .users = {config.admin_users, config.stats_users}},
                    [this](control::Command command, control::Progress progress) {
                        return controller_.execute(std::move(command), std::move(progress));
                    }) {}
@@ -67,8 +70,11 @@ class Service {
         });
         console_.open();
         if (const std::string& listen = controller_.config().metrics_listen; !listen.empty())
-            http_ = std::make_unique<control::HttpServer>(listen, control::monitoring_pages(metrics_));
+            http_ = std::make_unique<control::HttpServer>(
+                listen, control::monitoring_pages(metrics_, control::report_directory(controller_.config())), &feed_);
         wait_for_signal();
+        notify("READY=1\n" + status_line());
+        asio::co_spawn(context_, tell_the_manager(), asio::detached);
         context_.run();
         http_.reset();
         return exit_status_;
@@ -84,11 +90,33 @@ class Service {
                                controller_.execute({.verb = control::Verb::reload}, [](const std::string&) {}),
                                asio::detached);
             } else {
+                notify("STOPPING=1\n");
                 controller_.stop(stops_++ == 0 ? control::Controller::Stop::gracefully
                                                : control::Controller::Stop::at_once);
             }
             wait_for_signal();
         });
+    }
+
+    /// For `systemctl status`.
+    std::string status_line() const {
+        const auto active = metrics_.active();
+        return "STATUS=" + (active ? std::string(name(*active)) + " is active" : std::string("nobody is served")) +
+               "\n";
+    }
+
+    /// From control's own thread: a control that hangs is not alive.
+    asio::awaitable<void> tell_the_manager() {
+        constexpr std::chrono::microseconds kNews{1'000'000};
+        const auto period = watchdog_period();
+        asio::steady_timer again(context_);
+        boost::system::error_code woken;
+        for (std::string told;;) {
+            if (std::string now = status_line(); now != told) notify(told = std::move(now));
+            if (period) notify("WATCHDOG=1\n");
+            again.expires_after(period ? std::min(*period, kNews) : kNews);
+            co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+        }
     }
 
     /// Lets the admin sessions read their last answer.
@@ -104,6 +132,7 @@ class Service {
     }
 
     control::Metrics metrics_{std::string(kVersion)};
+    control::LiveFeed feed_;
     asio::io_context context_{1};
     control::Controller controller_;
     control::Console console_;

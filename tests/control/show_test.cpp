@@ -47,13 +47,11 @@ TEST(Show, EveryListHasTheColumnsThatDescribeTold) {
     expect_columns(show_config(config), Topic::config);
     expect_columns(show_help(), Topic::help);
     expect_columns(show_version("1"), Topic::version);
-    expect_columns(show_stats({"shop"}, {}), Topic::stats);
-    expect_columns(show_databases(config, Side::green, false, sessions), Topic::databases);
-    expect_columns(show_databases(config, std::nullopt, false, sessions), Topic::databases);
-    expect_columns(show_pools(sessions), Topic::pools);
-    expect_columns(show_clients(sessions), Topic::clients);
-    expect_columns(show_servers(sessions, config), Topic::servers);
-    expect_columns(show_lists(config, sessions), Topic::lists);
+    expect_columns(show_replication({StreamView{.stream = {.database = "shop"}, .tables = 2, .tables_ready = 1},
+                                     StreamView{.stream = {.database = "shop"}, .lag = StreamLag{.bytes = 7}}}),
+                   Topic::replication);
+    expect_columns(show_history({ReportSummary{.id = "a", .verb = "switch", .window_us = 1180}, ReportSummary{}}),
+                   Topic::history);
     expect_columns(show_status({}), Topic::status);
 }
 
@@ -92,12 +90,15 @@ TEST(Show, StatusTellsPhaseAndNextStep) {
     EXPECT_EQ(uncertain.at("next_step").as_string(), "start green");
 }
 
-TEST(Show, PoolsCountWhoWaits) {
-    const auto pools = show_pools(some_sessions()).json.as_array();
-    ASSERT_EQ(pools.size(), 1U);
-    EXPECT_EQ(pools[0].at("cl_active").as_int64(), 2);
-    EXPECT_EQ(pools[0].at("cl_waiting").as_int64(), 1);
-    EXPECT_EQ(pools[0].at("sv_active").as_int64(), 1);
+TEST(Show, WhatToTypeNextIsInEveryForm) {
+    Answer answer = object_answer({{"outcome", "switched"}}, "switched\n");
+    add_next_steps(answer, next_steps(LifePhase::switched, false));
+    EXPECT_EQ(answer.text, "switched\nnext: turnout verify | turnout rollback | turnout finish\n");
+    EXPECT_EQ(answer.json.at("next_steps").as_array().at(1).as_string(), "turnout rollback");
+    EXPECT_EQ(next_steps(LifePhase::synced, true), std::vector<std::string>{"turnout resume"});
+    Answer refused = refusal("55000", "no");
+    add_next_steps(refused, next_steps(LifePhase::synced, false));
+    EXPECT_TRUE(refused.text.empty() && refused.json.is_null());
 }
 
 TEST(TableText, IsAlignedAndHasNoTrailingSpaces) {
@@ -121,12 +122,14 @@ TEST(Report, ACheckThatRefusesIsAnAnswerWithStatusOne) {
     EXPECT_EQ(answer.table.rows.size(), 2U);
     EXPECT_EQ(answer.json.at("outcome").as_string(), "refused");
     EXPECT_EQ(answer.json.at("findings").as_array()[1].at("objects").as_array().size(), 2U);
-    EXPECT_NE(answer.text.find("REFUSE  replica_identity: shop: tables without a replica identity\n"
-                               "        objects: public.a, public.b\n"
-                               "        remedy:  ALTER TABLE"),
+    EXPECT_NE(answer.text.find("FAIL  replica_identity  shop: tables without a replica identity\n"
+                               "                        objects: public.a, public.b\n"
+                               "                        remedy:  ALTER TABLE"),
               std::string::npos)
         << answer.text;
-    EXPECT_EQ(answer.text.find("wal_level is logical"), std::string::npos) << "what passed is counted only";
+    EXPECT_NE(answer.text.find("PASS  wal_level         blue: wal_level is logical\n"), std::string::npos)
+        << answer.text;
+    EXPECT_NE(answer.text.find("1 of 2 checks passed"), std::string::npos) << answer.text;
 
     const Answer refusal = preflight_refusal("SWITCH", report);
     EXPECT_EQ(refusal.sqlstate, "55000");

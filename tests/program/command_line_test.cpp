@@ -44,7 +44,7 @@ asio::awaitable<Answer> fake(Command command, Progress progress) {
             co_return answer;
         }
         case Verb::check: {
-            Answer answer = control::object_answer({{"outcome", "refused"}}, "REFUSE  wal_level\n");
+            Answer answer = control::object_answer({{"outcome", "refused"}}, "FAIL  wal_level\n");
             answer.exit_status = ExitStatus::refused;
             co_return answer;
         }
@@ -99,7 +99,7 @@ TEST(CommandLine, ExitStatusesTellTheOutcome) {
     EXPECT_EQ(refused.err, "turnout: no good moment\ndetail: pid 4711\nhint: Try again.\n");
     const Exit check = turnout({"check", "--admin", served.directory()});
     EXPECT_EQ(check.status, 1) << "an answer that found something";
-    EXPECT_EQ(check.out, "REFUSE  wal_level\n");
+    EXPECT_EQ(check.out, "FAIL  wal_level\n");
     EXPECT_EQ(turnout({"finish", "--admin", served.directory()}).status, 3);
 }
 
@@ -159,6 +159,69 @@ TEST(CommandLine, AProxyThatEndsMeanwhileLeavesTheOutcomeToAPerson) {
     const Exit exit = sync.wait();
     EXPECT_EQ(exit.status, 3) << exit.err;
     EXPECT_NE(exit.err.find("the outcome is not known"), std::string::npos) << exit.err;
+}
+
+/// The verb at a terminal, with what is typed there.
+Exit at_a_terminal(const std::string& command, const std::string& typed) {
+    return bench::run_program({.arguments = {"script", "-qec", TURNOUT_PROGRAM + (" " + command), "/dev/null"},
+                               .environment = {{"TERM", "xterm"}},
+                               .input = typed});
+}
+
+TEST(CommandLine, APersonAtATerminalIsAskedBeforeWhatMatters) {
+    support::ServedConsole served(fake);
+    const std::string admin = " --admin " + served.directory();
+    const Exit no = at_a_terminal("switch" + admin, "n\n");
+    EXPECT_EQ(no.status, 1) << no.out;
+    EXPECT_NE(no.out.find("switch: make the standby the active side? [y/N]"), std::string::npos) << no.out;
+    EXPECT_NE(no.out.find("nothing was done"), std::string::npos) << no.out;
+    EXPECT_EQ(at_a_terminal("switch" + admin, "y\n").status, 0);
+    EXPECT_EQ(at_a_terminal("switch --yes" + admin, "").status, 0);
+    const Exit dry = at_a_terminal("switch --dry-run" + admin, "");
+    EXPECT_EQ(dry.status, 0) << dry.out;
+    EXPECT_EQ(dry.out.find("[y/N]"), std::string::npos) << "nothing would be changed";
+    EXPECT_NE(at_a_terminal("check" + admin, "").out.find("\033[31;1mFAIL\033[0m  wal_level"), std::string::npos);
+}
+
+TEST(CommandLine, QuietSaysNothingOnTheWay) {
+    support::ServedConsole served(fake);
+    const Exit exit = turnout({"switch", "--quiet", "--admin", served.directory()});
+    EXPECT_EQ(exit.out, "switched\n");
+    EXPECT_EQ(exit.err, "");
+}
+
+TEST(CommandLine, OperandsReachTheProxyAsTheyAreWritten) {
+    support::ServedConsole served([](Command command, Progress) -> asio::awaitable<Answer> {
+        co_return control::object_answer({{"verb", control::tag(command.verb)}, {"operand", command.operand}});
+    });
+    EXPECT_EQ(turnout({"disable", "My 'Shop'", "--json", "--admin", served.directory()}).out,
+              "{\"verb\":\"DISABLE\",\"operand\":\"My 'Shop'\"}\n");
+    EXPECT_EQ(turnout({"pause", "--json", "--admin", served.directory()}).out,
+              "{\"verb\":\"PAUSE\",\"operand\":\"\"}\n");
+    EXPECT_EQ(turnout({"show", "stats-totals", "--json", "--admin", served.directory()}).out,
+              "{\"verb\":\"SHOW\",\"operand\":\"\"}\n");
+    EXPECT_EQ(turnout({"kill-client", "--admin", served.directory()}).status, 2);
+}
+
+TEST(CommandLine, WatchIsALineForEachLook) {
+    support::ServedConsole served([](Command, Progress) -> asio::awaitable<Answer> {
+        co_return control::object_answer({{"active", "blue"},
+                                          {"generation", 1},
+                                          {"phase", "synced"},
+                                          {"lag_bytes", {{"app", 1500}}},
+                                          {"sessions", 64},
+                                          {"in_transaction", 3},
+                                          {"oldest_transaction_seconds", 1.25},
+                                          {"pinned", 1},
+                                          {"transactions_per_second", 812.4}});
+    });
+    EXPECT_EQ(
+        turnout({"watch", "--count", "1", "--admin", served.directory()}).out,
+        "blue active (generation 1), synced | lag 1.5 kB | 64 sessions, 3 in transaction (oldest 1.2 s), 1 pinned | "
+        "812 transactions/s\n");
+    EXPECT_EQ(turnout({"watch", "--count", "1", "--json", "--admin", served.directory()}).out.substr(0, 16),
+              "{\"active\":\"blue\"");
+    EXPECT_EQ(turnout({"watch", "--count", "1", "--admin", "/nonexistent"}).status, 1);
 }
 
 }  // namespace

@@ -1,0 +1,44 @@
+// What is written down of one switch while it runs, for its report: what led to it, what the sessions did before,
+// during and after it, and how it ended.
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "control/config.hpp"
+#include "control/data_plane.hpp"
+#include "control/recent_counters.hpp"
+#include "control/switch_report.hpp"
+
+namespace turnout::control {
+
+/// A moment at which the switch said what it does.
+struct SwitchMark {
+    Clock::time_point at;
+    std::string phase;
+};
+
+/// Filled while the switch runs.
+struct SwitchRecord {
+    std::string verb;  ///< "switch", "rollback", "rehearse"
+    std::string version;
+    std::chrono::system_clock::time_point began;
+    std::vector<RecentCounters::Sample> samples;  ///< from a minute before on, oldest first
+    std::vector<SwitchMark> marks;
+    boost::json::array preflight;  ///< findings, as CHECK tells them
+    std::vector<ConfigRow> configuration;
+    bool over = false;
+};
+
+/// {"id", "time", "verb", "version", "report", "timeline", "latency_us", "preflight", "configuration"}. The timeline's
+/// zero is the moment at which the last attempt closed the gate (or was about to), or the beginning.
+boost::json::object record_json(const SwitchRecord& record, const SwitchReport& report);
+
+/// "2026-11-25T22:05:10.123Z".
+std::string iso_time(std::chrono::system_clock::time_point at);
+
+}  // namespace turnout::control

@@ -1,0 +1,149 @@
+#include "program/manual.hpp"
+
+#include <fmt/format.h>
+#include <array>
+
+#include "control/command.hpp"
+#include "control/config.hpp"
+#include "control/config_schema.hpp"
+#include "control/config_table.hpp"
+#include "program/version.hpp"
+
+namespace turnout::program {
+
+namespace {
+
+using control::dashed;
+
+/// Text as man(7) takes it: nothing in it is a request or an escape.
+std::string roff(std::string_view text) {
+    std::string escaped;
+    for (const char c : text) {
+        if (c == '\\')
+            escaped += "\\e";
+        else if (c == '-')
+            escaped += "\\-";
+        else
+            escaped += c;
+    }
+    if (escaped.starts_with('.') || escaped.starts_with('\'')) escaped.insert(0, "\\&");
+    return escaped;
+}
+
+std::string heading(std::string_view title, int section, std::string_view name, std::string_view purpose) {
+    return fmt::format(".TH {} {} \"\" \"turnout {}\" \"turnout\"\n.SH NAME\n{} \\- {}\n", title, section, kVersion, name,
+                       purpose);
+}
+
+std::string entry(std::string_view term, std::string_view description) {
+    return fmt::format(".TP\n\\fB{}\\fR\n{}\n", roff(term), roff(description));
+}
+
+std::string options_of(const control::VerbDescription& verb) {
+    std::string text;
+    for (const control::OptionDescription* option : verb.options) {
+        std::string term = "--" + dashed(option->word);
+        if (option->kind == control::OptionKind::duration) term += " DURATION";
+        for (std::size_t i = 0; i < option->words.size(); ++i)
+            term.append(i == 0 ? " " : "|").append(option->words[i]);
+        text += entry(term, option->description);
+    }
+    return text.empty() ? text : ".RS\n" + text + ".RE\n";
+}
+
+std::string verbs_text() {
+    std::string text;
+    for (const control::VerbDescription& verb : control::verb_descriptions()) {
+        if (verb.verb == control::Verb::set) continue;  // on the admin socket only
+        std::string term = "turnout " + dashed(verb.words);
+        const std::string_view operand = control::operand_text(verb.operand);
+        if (!operand.empty()) term.append(" ").append(operand);
+        text += entry(term, std::string(verb.description) + "." +
+                                (verb.asks ? " Asks first at a terminal, unless --yes is given." : ""));
+        text += options_of(verb);
+    }
+    return text;
+}
+
+std::string topics_text() {
+    std::string text;
+    for (const control::TopicDescription& topic : control::topic_descriptions())
+        text += entry(dashed(topic.word), std::string(topic.description) + ".");
+    return text;
+}
+
+}  // namespace
+
+std::string manual_of_the_program() {
+    std::string text = heading("TURNOUT", 1, "turnout", "moves live PostgreSQL traffic from one server to another, and back");
+    text += R"(.SH SYNOPSIS
+.B turnout serve
+.B \-\-config
+.I FILE
+.br
+.B turnout
+.I VERB
+[\fB\-\-admin\fR \fIDIR\fR] [\fB\-\-json\fR] [\fB\-\-quiet\fR] [\fB\-\-yes\fR] [\fIoptions\fR]
+.SH DESCRIPTION
+.B turnout serve
+runs a proxy between applications and two PostgreSQL servers of different major versions, blue and green.
+Every other verb is carried out by the running proxy, which it reaches through the directory of its admin socket.
+The same verbs are commands of that socket for psql and for drivers.
+.PP
+A version change goes: serve, check, sync, switch; then finish, or rollback and another switch.
+.SH OPTIONS
+)";
+    text += entry("--admin DIR", "The directory of the proxy's admin socket; by default /run/turnout.");
+    text += entry("--json", "Print the answer as JSON, also when the verb is refused.");
+    text += entry("-q, --quiet", "No progress on standard error.");
+    text += entry("-y, --yes", "Do not ask. Without a terminal nothing is ever asked.");
+    text += ".SH VERBS\n";
+    text += entry("turnout serve --config FILE [--take-over] [--check-config]",
+                  "Run the proxy. --take-over ends another turnout that still holds the locks of these servers; "
+                  "--check-config says what is wrong with the configuration, and ends.");
+    text += verbs_text();
+    text += entry("turnout watch [--count N]", "A line a second on how the proxy is; with --json an object a line.");
+    text += entry("turnout generate DOCUMENT", "Write a manual page, a completion or the schema of turnout.toml.");
+    text += ".SH TOPICS OF SHOW\n" + topics_text();
+    text += ".SH EXIT STATUS\n";
+    text += entry("0", "Done.");
+    text += entry("1", "Refused or given up; clients are served by the old side as before.");
+    text += entry("2", "The command line or the configuration is wrong.");
+    text += entry("3", "The state needs a person.");
+    text += ".SH ENVIRONMENT\n";
+    text += entry("TURNOUT_ADMIN", "The directory of the admin socket, if --admin is not given.");
+    text += entry("NO_COLOR", "If it is set and not empty, nothing is coloured.");
+    return text + ".SH SEE ALSO\n.BR turnout.toml (5),\n.BR psql (1),\n.BR pg_dump (1)\n";
+}
+
+std::string manual_of_the_configuration() {
+    std::string text =
+        heading("TURNOUT.TOML", 5, "turnout.toml", "configuration of turnout") +
+        ".SH DESCRIPTION\nThe configuration is written in TOML. Durations are strings such as \\(dq100ms\\(dq or "
+        "\\(dq60s\\(dq.\nA key that is not known, or of another type, is refused with its line and column.\n"
+        "Keys marked \\(lqreload\\(rq change with\n.B turnout reload\n(or SIGHUP), the others with a restart.\n";
+    control::Config config;
+    std::string_view section;
+    for (const control::ConfigKey& key : control::config_keys()) {
+        if (key.section != section) text += fmt::format(".SH [{}]\n", roff(section = key.section));
+        std::string about = control::type_name(key.slot(config));
+        about += key.default_toml.empty() ? "; must be given" : "; default " + std::string(key.default_toml);
+        about += key.reloadable ? "; reload." : "; restart.";
+        text += fmt::format(".TP\n\\fB{}\\fR\n{}\n.br\n\\fI{}\\fR\n", roff(key.name), roff(key.description), roff(about));
+    }
+    return text + ".SH SEE ALSO\n.BR turnout (1)\n";
+}
+
+std::span<const Document> documents() {
+    static constexpr std::array kDocuments{
+        Document{"turnout.1", "manual page of the program", manual_of_the_program},
+        Document{"turnout.toml.5", "manual page of the configuration", manual_of_the_configuration},
+        Document{"turnout.schema.json", "JSON Schema of turnout.toml", control::config_schema},
+        Document{"completion.bash", "completion for bash", bash_completion},
+        Document{"completion.zsh", "completion for zsh", zsh_completion},
+        Document{"completion.fish", "completion for fish", fish_completion},
+    };
+    return kDocuments;
+}
+
+}  // namespace turnout::program
