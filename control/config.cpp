@@ -322,9 +322,15 @@ struct AsToml {
     }
     std::string operator()(const std::string*) const { return quoted(); }
     std::string operator()(const std::vector<std::string>*) const { return "[" + quoted() + "]"; }
-    std::string operator()(const bool*) const { return std::string(value); }
+    /// As it is only if it can be nothing else than what is wanted: a value may not bring more TOML with it.
+    std::string operator()(const bool*) const {
+        return value == "true" || value == "false" ? std::string(value) : quoted();
+    }
     std::string operator()(const Milliseconds*) const { return quoted(); }
-    std::string operator()(const IntegerSlot&) const { return std::string(value); }
+    std::string operator()(const IntegerSlot&) const {
+        const bool digits = !value.empty() && value.find_first_not_of("0123456789") == std::string_view::npos;
+        return digits ? std::string(value) : quoted();
+    }
     std::string operator()(const ChoiceSlot&) const { return quoted(); }
 };
 

@@ -35,10 +35,8 @@ json::array pinned_now(const std::vector<SessionView>& sessions) {
     json::array array;
     for (const SessionView& session : sessions) {
         if (session.movable != Movable::pinned || array.size() == kMostPinned) continue;
-        array.push_back({{"id", session.id},
-                         {"user", session.user},
-                         {"database", session.database},
-                         {"reason", session.reason}});
+        array.push_back(
+            {{"id", session.id}, {"user", session.user}, {"database", session.database}, {"reason", session.reason}});
     }
     return array;
 }
@@ -94,13 +92,13 @@ asio::awaitable<json::object> Controller::side_now(Side side) {
     json::object now{{"side", name(side)}};
     try {
         if (!connection || !connection->is_alive()) {
-            connection =
-                co_await cluster_.connect_by(Clock::now() + kPatience, side, cluster_.journal_database());
+            connection = co_await cluster_.connect_by(Clock::now() + kPatience, side, cluster_.journal_database());
             connection->set_call_timeout(kPatience);
         }
         const PgResult read = co_await connection->query(
             "SELECT split_part(current_setting('server_version'), ' ', 1), "
-            "CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') END::bigint, "
+            "CASE WHEN pg_is_in_recovery() THEN 0 ELSE pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') "
+            "END::bigint, "
             "coalesce(sum(tup_inserted + tup_updated + tup_deleted), 0)::bigint, "
             "coalesce(sum(tup_returned + tup_fetched), 0)::bigint, coalesce(sum(blks_read), 0)::bigint "
             "FROM pg_catalog.pg_stat_database WHERE datname = ANY ($1)",

@@ -51,9 +51,8 @@ struct Scale {
 };
 
 std::string start(double height, std::string_view title) {
-    return fmt::format(
-        "<svg class=\"chart\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n", kWidth, height,
-        html(title));
+    return fmt::format("<svg class=\"chart\" viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n", kWidth,
+                       height, html(title));
 }
 
 std::string time_axis(const Scale& x, double top, double bottom, const std::function<std::string(double)>& label) {
@@ -88,7 +87,8 @@ std::string panel(const std::vector<Point>& points, const Scale& x, double top, 
     for (const Point& point : points) most = std::max(most, point.value);
     const double step = tick(most, 3);
     const Scale y{top + height, top, 0, std::ceil(most / step) * step};
-    std::string svg = fmt::format("<text class=\"label\" x=\"{}\" y=\"{:.1f}\">{}</text>\n", kLeft, top - 8, html(title));
+    std::string svg =
+        fmt::format("<text class=\"label\" x=\"{}\" y=\"{:.1f}\">{}</text>\n", kLeft, top - 8, html(title));
     for (double at = 0; at <= y.most + step / 1000; at += step)
         svg += fmt::format(
             "<line class=\"grid\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
@@ -160,7 +160,8 @@ std::string timeline_chart(const json::array& timeline) {
         if (point.contains("transactions_per_second")) rate.push_back({at, number(point, "transactions_per_second")});
         const json::value* sessions = point.if_contains("sessions");
         if (sessions == nullptr || !sessions->is_object()) continue;
-        busy.push_back({at, number(sessions->get_object(), "active") + number(sessions->get_object(), "in_transaction")});
+        busy.push_back(
+            {at, number(sessions->get_object(), "active") + number(sessions->get_object(), "in_transaction")});
         held.push_back({at, number(sessions->get_object(), "held")});
     }
     if (rate.empty() || busy.empty()) return {};

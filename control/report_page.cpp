@@ -90,10 +90,10 @@ std::string figures(const json::object& report) {
     const bool closed = report.contains("window_us") && !report.at("window_us").is_null();
     return "<div class=\"figures\">" +
            figure(closed ? duration_label(number(report, "window_us")) : "none", "window: gate closed to gate open") +
-           figure(duration_label(number(stall, "max")),
-                  fmt::format("longest wait of a session; half waited {} at most", duration_label(number(stall, "p50")))) +
-           figure(text(sessions, "moved"), fmt::format("sessions moved of {}; {} were held", text(sessions, "total"),
-                                                       text(sessions, "held"))) +
+           figure(duration_label(number(stall, "max")), fmt::format("longest wait of a session; half waited {} at most",
+                                                                    duration_label(number(stall, "p50")))) +
+           figure(text(sessions, "moved"),
+                  fmt::format("sessions moved of {}; {} were held", text(sessions, "total"), text(sessions, "held"))) +
            figure(text(sessions, "failed"),
                   fmt::format("sessions that were told of an error; {} ended by policy", text(sessions, "ended"))) +
            figure(text(report, "attempts"), "times the gate was closed") + "</div>\n";
@@ -156,7 +156,8 @@ std::string preflight_table(const json::array& findings) {
                             remedy.empty() ? "" : "<br><code>" + html(remedy) + "</code>");
     }
     if (findings.empty()) return {};
-    std::string table = fmt::format("<p><span class=\"pass\">{} of {} checks passed.</span></p>", passed, findings.size());
+    std::string table =
+        fmt::format("<p><span class=\"pass\">{} of {} checks passed.</span></p>", passed, findings.size());
     if (!rows.empty()) table += "<table><tr><th>severity<th>check<th>finding</tr>\n" + rows + "</table>\n";
     return table;
 }
@@ -164,7 +165,8 @@ std::string preflight_table(const json::array& findings) {
 std::string configuration_table(const json::object& configuration) {
     std::string rows;
     for (const auto& [key, value] : configuration)
-        rows += fmt::format("<tr><td><code>{}</code></td><td><code>{}</code></td></tr>\n", html(key), html(text(value)));
+        rows +=
+            fmt::format("<tr><td><code>{}</code></td><td><code>{}</code></td></tr>\n", html(key), html(text(value)));
     return rows.empty() ? rows : "<table>" + rows + "</table>\n";
 }
 

@@ -31,8 +31,8 @@ std::string roff(std::string_view text) {
 }
 
 std::string heading(std::string_view title, int section, std::string_view name, std::string_view purpose) {
-    return fmt::format(".TH {} {} \"\" \"turnout {}\" \"turnout\"\n.SH NAME\n{} \\- {}\n", title, section, kVersion, name,
-                       purpose);
+    return fmt::format(".TH {} {} \"\" \"turnout {}\" \"turnout\"\n.SH NAME\n{} \\- {}\n", title, section, kVersion,
+                       name, purpose);
 }
 
 std::string entry(std::string_view term, std::string_view description) {
@@ -44,8 +44,7 @@ std::string options_of(const control::VerbDescription& verb) {
     for (const control::OptionDescription* option : verb.options) {
         std::string term = "--" + dashed(option->word);
         if (option->kind == control::OptionKind::duration) term += " DURATION";
-        for (std::size_t i = 0; i < option->words.size(); ++i)
-            term.append(i == 0 ? " " : "|").append(option->words[i]);
+        for (std::size_t i = 0; i < option->words.size(); ++i) term.append(i == 0 ? " " : "|").append(option->words[i]);
         text += entry(term, option->description);
     }
     return text.empty() ? text : ".RS\n" + text + ".RE\n";
@@ -75,7 +74,8 @@ std::string topics_text() {
 }  // namespace
 
 std::string manual_of_the_program() {
-    std::string text = heading("TURNOUT", 1, "turnout", "moves live PostgreSQL traffic from one server to another, and back");
+    std::string text =
+        heading("TURNOUT", 1, "turnout", "moves live PostgreSQL traffic from one server to another, and back");
     text += R"(.SH SYNOPSIS
 .B turnout serve
 .B \-\-config
@@ -129,7 +129,8 @@ std::string manual_of_the_configuration() {
         std::string about = control::type_name(key.slot(config));
         about += key.default_toml.empty() ? "; must be given" : "; default " + std::string(key.default_toml);
         about += key.reloadable ? "; reload." : "; restart.";
-        text += fmt::format(".TP\n\\fB{}\\fR\n{}\n.br\n\\fI{}\\fR\n", roff(key.name), roff(key.description), roff(about));
+        text +=
+            fmt::format(".TP\n\\fB{}\\fR\n{}\n.br\n\\fI{}\\fR\n", roff(key.name), roff(key.description), roff(about));
     }
     return text + ".SH SEE ALSO\n.BR turnout (1)\n";
 }

@@ -1,5 +1,5 @@
-// Documents made of the tables of commands and keys: manual pages, completion, JSON Schema. What the program does not do
-// cannot be in them, and what it does cannot be missing.
+// Documents made of the tables of commands and keys: manual pages, completion, JSON Schema. What the program does not
+// do cannot be in them, and what it does cannot be missing.
 #pragma once
 
 #include <span>

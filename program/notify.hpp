@@ -8,8 +8,8 @@
 
 namespace turnout::program {
 
-/// Sends assignments ("READY=1", "STATUS=blue is active") to $NOTIFY_SOCKET; does nothing where there is none. A manager
-/// that does not listen is no error.
+/// Sends assignments ("READY=1", "STATUS=blue is active") to $NOTIFY_SOCKET; does nothing where there is none. A
+/// manager that does not listen is no error.
 void notify(std::string_view assignments);
 
 /// How often the manager wants to hear WATCHDOG=1 from this process: half of $WATCHDOG_USEC. Nothing: never.

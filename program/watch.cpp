@@ -41,9 +41,10 @@ std::optional<double> lag_bytes(const json::object& status) {
 
 std::string watch_line(const json::object& status, const json::object& before) {
     const std::string active = text(status, "active");
-    std::string line = active.empty() ? "nobody is served: " + text(status, "reason")
-                                      : active + " active (generation " + fmt::format("{:.0f}", number(status, "generation")) +
-                                            "), " + text(status, "phase");
+    std::string line = active.empty()
+                           ? "nobody is served: " + text(status, "reason")
+                           : active + " active (generation " + fmt::format("{:.0f}", number(status, "generation")) +
+                                 "), " + text(status, "phase");
     if (const std::string running = text(status, "running"); !running.empty()) {
         line += fmt::format(" | {} for {:.0f} s", running, number(status, "running_seconds"));
         if (const std::string progress = text(status, "progress"); !progress.empty()) line += ": " + progress;
@@ -69,7 +70,8 @@ int watch(const WatchRequest& request, std::ostream& out, std::ostream& err) {
         if (written > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
         std::ostringstream answer;
         const control::ExitStatus status = control::run_admin_command(
-            {.directory = request.directory, .command = "SHOW STATUS AS JSON", .json = true, .quiet = true}, answer, err);
+            {.directory = request.directory, .command = "SHOW STATUS AS JSON", .json = true, .quiet = true}, answer,
+            err);
         if (status != control::ExitStatus::done) return static_cast<int>(status);
         const json::object now = json::parse(answer.str()).as_object();
         if (request.json)

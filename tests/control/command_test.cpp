@@ -22,8 +22,9 @@ std::string error(const std::string& text) {
 TEST(Commands, VerbsAreReadInAnyCase) {
     for (const VerbDescription& verb : verb_descriptions()) {
         std::string text(verb.words);
-        if (verb.verb == Verb::show) text += " status";
-        if (verb.verb == Verb::force_active) text += " green";
+        if (verb.operand == Operand::topic) text += " status";
+        if (verb.operand == Operand::side) text += " green";
+        if (verb.operand == Operand::database || verb.operand == Operand::session) text += " 7";
         EXPECT_EQ(one(text).verb, verb.verb) << text;
         for (char& c : text) c = static_cast<char>(std::tolower(c));
         EXPECT_EQ(one(text + ";").verb, verb.verb) << text;

@@ -83,8 +83,9 @@ TEST(Commands, OperandsAreTakenAsWritten) {
 // ------------------------------------------------------------------------------------------------------------- SET
 
 Config some_config() {
-    return parse_config("[side.blue]\nurl=\"host=b password=geheim\"\n[side.green]\nurl=\"host=g\"\n[switch]\ndatabases=[\"shop\"]\n",
-                        "turnout.toml");
+    return parse_config(
+        "[side.blue]\nurl=\"host=b password=geheim\"\n[side.green]\nurl=\"host=g\"\n[switch]\ndatabases=[\"shop\"]\n",
+        "turnout.toml");
 }
 
 std::string refused(const std::string& key, const std::string& value) {
@@ -132,7 +133,8 @@ std::pair<std::string, std::string> examples(const json::object& schema) {
     const std::string_view type = schema.at("type").as_string();
     if (type == "boolean") return {"true", "\"yes\""};
     if (type == "integer")
-        return {json::serialize(schema.at("maximum")), std::to_string(schema.at("maximum").to_number<std::uint64_t>() + 1)};
+        return {json::serialize(schema.at("maximum")),
+                std::to_string(schema.at("maximum").to_number<std::uint64_t>() + 1)};
     if (type == "array") return {"[\"127.0.0.1:7000\"]", "[1]"};
     if (schema.contains("pattern")) return {"\"2min\"", "\"2 fortnights\""};
     return {"\"/some/where\"", "7"};
@@ -149,16 +151,18 @@ TEST(Schema, AllowsAndRefusesWhatTheParserDoes) {
         const json::object& described = section.at("properties").at(key.name).as_object();
         EXPECT_EQ(described.at("description").as_string(), key.description);
         const json::value* required = section.if_contains("required");
-        const bool must = required != nullptr &&
-                          std::count(required->as_array().begin(), required->as_array().end(), json::value(key.name)) == 1;
+        const bool must = required != nullptr && std::count(required->as_array().begin(), required->as_array().end(),
+                                                            json::value(key.name)) == 1;
         EXPECT_EQ(must, key.default_toml.empty());
         const auto [right, wrong] = examples(described);
         const auto complaints = [&key](const std::string& value) {
             try {
-                parse_config("[" + std::string(key.section) + "]\n" + std::string(key.name) + " = " + value + "\n", "t");
+                parse_config("[" + std::string(key.section) + "]\n" + std::string(key.name) + " = " + value + "\n",
+                             "t");
             } catch (const ConfigRefused& refusal) {
                 // What is missing besides, and what does not fit together, is no matter of one key's type.
-                const std::string must_be = "'" + std::string(key.name) + "' in [" + std::string(key.section) + "] must be ";
+                const std::string must_be =
+                    "'" + std::string(key.name) + "' in [" + std::string(key.section) + "] must be ";
                 return std::string(refusal.what()).find(must_be) != std::string::npos;
             }
             return false;
@@ -183,7 +187,8 @@ TEST(Progress, OffATerminalOneLineForEachStepAndThenOneInTenSeconds) {
     printer.show("switch: open", start);
     printer.end();
     EXPECT_EQ(out.str(),
-              "copy shop: 0 of 30 tables\ncopy shop: 10 of 30 tables\ncopy shop: 20 of 30 tables\nswitch: drain\nswitch: open\n");
+              "copy shop: 0 of 30 tables\ncopy shop: 10 of 30 tables\ncopy shop: 20 of 30 tables\nswitch: "
+              "drain\nswitch: open\n");
 }
 
 TEST(Progress, AtATerminalOneLineThatChanges) {
@@ -202,7 +207,8 @@ TEST(Progress, AtATerminalOneLineThatChanges) {
 }
 
 TEST(Progress, OnlyTheWordsOfACheckAreColoured) {
-    EXPECT_EQ(coloured("PASS  a\n      PASS b\nFAIL  c"), "\033[32mPASS\033[0m  a\n      PASS b\n\033[31;1mFAIL\033[0m  c");
+    EXPECT_EQ(coloured("PASS  a\n      PASS b\nFAIL  c"),
+              "\033[32mPASS\033[0m  a\n      PASS b\n\033[31;1mFAIL\033[0m  c");
     EXPECT_EQ(coloured(""), "");
 }
 
@@ -234,7 +240,8 @@ SwitchRecord some_record() {
         if (i >= 5) counters.query_buckets[0][2] = 400;
         record.samples.push_back({start + std::chrono::seconds(i), counters});
     }
-    record.marks = {{start + std::chrono::milliseconds(4990), "intent"}, {start + std::chrono::milliseconds(5001), "settle"}};
+    record.marks = {{start + std::chrono::milliseconds(4990), "intent"},
+                    {start + std::chrono::milliseconds(5001), "settle"}};
     return record;
 }
 

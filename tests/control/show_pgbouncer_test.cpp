@@ -17,14 +17,22 @@ std::vector<std::string> words(const std::string& text) {
 }
 
 Config some_config(const std::string& databases = "\"shop\"") {
-    return parse_config("[side.blue]\nurl=\"host=b\"\n[side.green]\nurl=\"host=10.0.0.17 port=5417\"\n[switch]\ndatabases=[" +
-                            databases + "]\n",
-                        "t");
+    return parse_config(
+        "[side.blue]\nurl=\"host=b\"\n[side.green]\nurl=\"host=10.0.0.17 port=5417\"\n[switch]\ndatabases=[" +
+            databases + "]\n",
+        "t");
 }
 
 ProxyFacts some_facts() {
-    SessionView idle{.id = 1, .user = "app", .database = "shop", .address = "10.0.0.1:4711", .state = "idle",
-                     .side = Side::green, .tls = true, .client_pid = 11, .server_pid = 21};
+    SessionView idle{.id = 1,
+                     .user = "app",
+                     .database = "shop",
+                     .address = "10.0.0.1:4711",
+                     .state = "idle",
+                     .side = Side::green,
+                     .tls = true,
+                     .client_pid = 11,
+                     .server_pid = 21};
     SessionView held = idle;
     held.id = 2;
     held.state = "held";
@@ -67,10 +75,11 @@ TEST(PgBouncer, ColumnsAreItsOwnInItsOrder) {
     EXPECT_EQ(names(Topic::servers), words(sockets));
     EXPECT_EQ(names(Topic::sockets),
               words(sockets + " recv_pos pkt_pos pkt_remain send_pos send_remain pkt_avail send_avail"));
-    EXPECT_EQ(names(Topic::pools),
-              words("database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
-                    "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode "
-                    "load_balance_hosts"));
+    EXPECT_EQ(
+        names(Topic::pools),
+        words("database user cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req sv_active "
+              "sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us pool_mode "
+              "load_balance_hosts"));
     EXPECT_EQ(names(Topic::databases),
               words("name host port database force_user pool_size min_pool_size reserve_pool_size server_lifetime "
                     "pool_mode load_balance_hosts max_connections current_connections max_client_connections "
@@ -88,20 +97,18 @@ TEST(PgBouncer, ColumnsAreItsOwnInItsOrder) {
 TEST(PgBouncer, EveryTableHasTheColumnsThatAreTold) {
     const Config config = some_config();
     const ProxyFacts facts = some_facts();
-    for (const auto& [topic, answer] : {std::pair{Topic::stats, show_stats(config, facts)},
-                                        std::pair{Topic::stats_totals, show_stats_totals(config, facts)},
-                                        std::pair{Topic::stats_averages, show_stats_averages(config, facts)},
-                                        std::pair{Topic::totals, show_totals(config, facts)},
-                                        std::pair{Topic::databases, show_databases(config, facts)},
-                                        std::pair{Topic::databases, show_databases(config, ProxyFacts{})},
-                                        std::pair{Topic::pools, show_pools(facts)},
-                                        std::pair{Topic::clients, show_clients(config, facts)},
-                                        std::pair{Topic::servers, show_servers(config, facts)},
-                                        std::pair{Topic::sockets, show_sockets(config, facts)},
-                                        std::pair{Topic::lists, show_lists(config, facts)},
-                                        std::pair{Topic::users, show_users(facts)},
-                                        std::pair{Topic::state, show_state(facts)},
-                                        std::pair{Topic::mem, show_mem()}}) {
+    for (const auto& [topic, answer] :
+         {std::pair{Topic::stats, show_stats(config, facts)},
+          std::pair{Topic::stats_totals, show_stats_totals(config, facts)},
+          std::pair{Topic::stats_averages, show_stats_averages(config, facts)},
+          std::pair{Topic::totals, show_totals(config, facts)},
+          std::pair{Topic::databases, show_databases(config, facts)},
+          std::pair{Topic::databases, show_databases(config, ProxyFacts{})}, std::pair{Topic::pools, show_pools(facts)},
+          std::pair{Topic::clients, show_clients(config, facts)},
+          std::pair{Topic::servers, show_servers(config, facts)},
+          std::pair{Topic::sockets, show_sockets(config, facts)}, std::pair{Topic::lists, show_lists(config, facts)},
+          std::pair{Topic::users, show_users(facts)}, std::pair{Topic::state, show_state(facts)},
+          std::pair{Topic::mem, show_mem()}}) {
         const auto columns = describe(topic).columns;
         ASSERT_EQ(answer.table.columns.size(), columns.size()) << describe(topic).word;
         EXPECT_FALSE(answer.table.rows.empty()) << describe(topic).word;

@@ -120,7 +120,8 @@ void expect_known(const std::string& query) {
     const std::set<std::string> names = metrics_in(query);
     EXPECT_FALSE(names.empty()) << query;
     for (const std::string& name : names)
-        EXPECT_TRUE(std::regex_search(exposed, std::regex("(^|\n)" + name + "[{ ]"))) << "no metric " << name << ": " << query;
+        EXPECT_TRUE(std::regex_search(exposed, std::regex("(^|\n)" + name + "[{ ]")))
+            << "no metric " << name << ": " << query;
     for (const std::string& label : labels_in(query)) {
         if (label == "job" || label == "instance") continue;  // Prometheus' own
         EXPECT_NE(exposed.find(label + "=\""), std::string::npos) << "no label " << label << ": " << query;
@@ -153,8 +154,9 @@ TEST(Watching, GrafanaFindsItsDashboardsAndDataWhereComposePutsThem) {
     const std::string compose = read(root / "docker-compose.yml");
     EXPECT_NE(compose.find("./deploy/grafana/provisioning:/etc/grafana/provisioning"), std::string::npos);
     EXPECT_NE(compose.find("./deploy/grafana/dashboards:/var/lib/grafana/dashboards"), std::string::npos);
-    EXPECT_NE(read(root / "deploy/grafana/provisioning/dashboards/turnout.yml").find("path: /var/lib/grafana/dashboards"),
-              std::string::npos);
+    EXPECT_NE(
+        read(root / "deploy/grafana/provisioning/dashboards/turnout.yml").find("path: /var/lib/grafana/dashboards"),
+        std::string::npos);
     const std::string source = read(root / "deploy/grafana/provisioning/datasources/prometheus.yml");
     EXPECT_NE(source.find("uid: prometheus"), std::string::npos);
     EXPECT_NE(source.find("http://prometheus:9090"), std::string::npos);

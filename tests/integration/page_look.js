@@ -74,8 +74,14 @@ function send(method, params = {}, sessionId) {
       console.log(JSON.stringify({text, problems, requests}));
     }
   }
-  browser.kill();
-  fs.rmSync(profile, {recursive: true, force: true, maxRetries: 10});
+  const ended = new Promise(done => browser.once('exit', done));
+  send('Browser.close').catch(() => {});
+  await ended;
+  try {
+    fs.rmSync(profile, {recursive: true, force: true, maxRetries: 10});
+  } catch {
+    // A helper of the browser's outlives it for a moment and may still write there.
+  }
   process.exit(0);
 })().catch(error => {
   console.error(error);
