@@ -22,7 +22,8 @@ Session::Session(Worker& worker, int socket, int family, std::uint64_t id)
       login_timer_(worker.context()),
       may_go_on_(worker.context()),
       replied_(worker.context()),
-      task_ended_(worker.context()) {
+      task_ended_(worker.context()),
+      cancel_ended_(worker.context()) {
     worker_.counters().phases[static_cast<std::size_t>(phase_)].add();
 }
 
@@ -100,6 +101,7 @@ void Session::close() {
         }
     }
     replied_.notify();
+    cancel_ended_.notify();
     task_ended();
 }
 

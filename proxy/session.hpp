@@ -192,6 +192,8 @@ class Session : public std::enable_shared_from_this<Session> {
     Signal may_go_on_;
     Signal replied_;
     Signal task_ended_;
+    Signal cancel_ended_;
+    unsigned cancels_ = 0;  ///< CancelRequests on their way to the present backend
     bool waiting_for_reply_ = false;
     std::uint64_t drop_ = 0;     ///< bytes still to come of a message that the proxy has refused
     bool skip_to_sync_ = false;  ///< the proxy answered for a held batch: its rest is dropped

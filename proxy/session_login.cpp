@@ -190,8 +190,10 @@ Task<void> Session::cancel() {
     if (!busy_ || asking_) co_return;
     auto backend = current_;
     if (backend->key.empty()) co_return;
+    ++cancels_;
     co_await send_cancel(worker_.context(), backend->side, runtime_, backend->peer, backend->stream->tls(),
                          backend->pid, backend->key);
+    if (--cancels_ == 0) cancel_ended_.notify();
 }
 
 // ---------------------------------------------------------------------------------------------------- authentication

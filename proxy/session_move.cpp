@@ -42,6 +42,8 @@ class TaskMark {
 
 /// Sends `bytes` on our own account and collects the answers into the exchange. Returns what went wrong.
 Task<std::string> Session::ask(Backend& backend, std::string_view bytes, Exchange& exchange) {
+    // A cancel of the client's that comes late must not hit a question.
+    while (&backend == current_.get() && cancels_ > 0 && !closing_) co_await cancel_ended_.wait();
     if (!backend.stream->open()) co_return "the server closed the connection";
     backend.exchange = &exchange;
     const bool sent = co_await backend.stream->write_all(bytes);

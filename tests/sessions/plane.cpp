@@ -46,6 +46,9 @@ void OpenDoor::look_up(Side, std::string, std::string, std::function<void(contro
 }
 
 Plane::Plane(const support::Cluster& blue, const support::Cluster& green, std::string database)
+    : Plane(blue.port(), green.port(), std::move(database)) {}
+
+Plane::Plane(std::uint16_t blue, std::uint16_t green, std::string database)
     : work_(control_.get_executor()), thread_([this] { control_.run(); }) {
     plane_ = proxy::make_data_plane(control_.get_executor(), door_);
     control::DataPlaneSettings settings;
@@ -54,8 +57,8 @@ Plane::Plane(const support::Cluster& blue, const support::Cluster& green, std::s
     settings.workers = 2;
     settings.auth = control::AuthMethod::trust;
     settings.databases = {std::move(database)};
-    settings.sides[0].endpoints = {{"127.0.0.1", "", blue.port()}};
-    settings.sides[1].endpoints = {{"127.0.0.1", "", green.port()}};
+    settings.sides[0].endpoints = {{"127.0.0.1", "", blue}};
+    settings.sides[1].endpoints = {{"127.0.0.1", "", green}};
     plane_->start(settings);
     plane_->serve(Side::blue, 1);
 }

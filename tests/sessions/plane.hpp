@@ -32,6 +32,8 @@ class OpenDoor final : public control::RoleDirectory {
 class Plane {
   public:
     Plane(const support::Cluster& blue, const support::Cluster& green, std::string database = "postgres");
+    /// The same before whatever listens on two ports of 127.0.0.1.
+    Plane(std::uint16_t blue, std::uint16_t green, std::string database = "postgres");
     ~Plane();
     Plane(const Plane&) = delete;
     Plane& operator=(const Plane&) = delete;
