@@ -217,6 +217,12 @@ std::string table_of_state(std::string_view state) {
 
 }  // namespace
 
+asio::awaitable<bool> has_databases(PgConnection& connection, const std::vector<std::string>& databases) {
+    const PgResult there =
+        co_await connection.query("SELECT count(*) FROM pg_catalog.pg_database WHERE datname = ANY ($1)", databases);
+    co_return there.as<std::size_t>(0, 0) == databases.size();
+}
+
 asio::awaitable<Schema> read_schema(PgConnection& connection) {
     std::vector<std::string> readings = relation_readings();
     for (std::string& sql : other_readings()) readings.push_back(std::move(sql));

@@ -12,6 +12,10 @@
 
 namespace turnout::control {
 
+/// Whether the server of `connection` has all of these databases. Asked of the catalog: a refused connection does not
+/// tell its SQLSTATE. Before the first copy the standby has none of them.
+asio::awaitable<bool> has_databases(PgConnection& connection, const std::vector<std::string>& databases);
+
 /// Objects by name ("table public.a", "index public.a_pkey", "function public.f(integer)"), each with its canonical
 /// lines. System schemas, temporary objects, members of extensions and turnout's own are left out.
 using Schema = std::map<std::string, std::vector<std::string>>;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "control/awaited.hpp"
+#include "control/catalog.hpp"
 #include "control/controller.hpp"
 #include "control/pg_error.hpp"
 #include "control/recovery_driver.hpp"
@@ -170,11 +171,9 @@ asio::awaitable<void> Controller::settle_down(decision::Serve served) {
 asio::awaitable<void> Controller::look_at_streams(decision::Serve served) {
     streams_ready_ = false;
     try {
-        // Asked of the catalog: a refused connection does not tell its SQLSTATE.
-        const auto journal = co_await cluster_.connect_journal(other(served.side));
-        const PgResult there = co_await journal->query(
-            "SELECT count(*) FROM pg_catalog.pg_database WHERE datname = ANY ($1)", cluster_.databases());
-        if (there.as<std::int64_t>(0, 0) < static_cast<std::int64_t>(cluster_.databases().size())) {
+        const auto standby = co_await cluster_.connect_journal(other(served.side));
+        const bool copied = co_await has_databases(*standby, cluster_.databases());
+        if (!copied) {
             streams_known_ = true;  // nothing was copied yet
             co_return;
         }

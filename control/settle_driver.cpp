@@ -7,6 +7,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "control/catalog.hpp"
 #include "control/fence.hpp"
 #include "control/journal.hpp"
 #include "control/strays.hpp"
@@ -17,8 +18,9 @@ namespace {
 
 using namespace settling;
 
-/// Between two rounds when something failed.
-constexpr Milliseconds kPause{100};
+/// Between two rounds when something failed: twice as long each time.
+constexpr Milliseconds kFirstPause{100};
+constexpr Milliseconds kLongestPause{3'200};
 
 /// The connections of one round, and what is known. Made anew when something failed.
 class Pair {
@@ -45,6 +47,8 @@ class Pair {
         if (!active_journal_) co_await open_active();
         co_await doubtful_.end(cluster_, other(active_), deadline_);
         standby_journal_ = co_await Journal::open(cluster_, other(active_));
+        copied_ = co_await has_databases(standby_journal_->connection(), cluster_.databases());
+        if (!copied_) co_return;
         on_active_ = co_await DatabaseConnections::open(cluster_, active_);
         on_standby_ = co_await DatabaseConnections::open(cluster_, other(active_));
     }
@@ -105,6 +109,7 @@ class Pair {
     JournalView active_view_;
     DatabaseConnections on_active_;
     DatabaseConnections on_standby_;
+    bool copied_ = false;  ///< the standby has the databases; before the first sync there is nothing between them
     PairState state_;
 };
 
@@ -136,7 +141,7 @@ asio::awaitable<void> Pair::look() {
     const JournalRow* retired = standby.retired();
     state.standby_was_active = former != nullptr && former->id.generation < state.generation;
     state.standby_retired = retired != nullptr && retired->id.generation >= state.generation;
-    for (std::size_t i = 0; i < cluster_.databases().size(); ++i) {
+    for (std::size_t i = 0; copied_ && i < cluster_.databases().size(); ++i) {
         DatabaseState database;
         database.database = cluster_.databases()[i];
         database.away = co_await look_at_stream(i, false);
@@ -201,7 +206,7 @@ asio::awaitable<reply::Settled> settle(const Cluster& cluster, Side active, std:
                                        Clock::time_point deadline, DoubtfulBackends& doubtful) {
     reply::Settled report;
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    for (;;) {
+    for (Milliseconds pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
         std::string failure;
         try {
             co_await doubtful.end(cluster, active, deadline);
@@ -213,11 +218,11 @@ asio::awaitable<reply::Settled> settle(const Cluster& cluster, Side active, std:
         } catch (const std::runtime_error& error) {
             failure = error.what();
         }
-        if (Clock::now() + kPause >= deadline) {
+        if (Clock::now() + pause >= deadline) {
             report.left.push_back(failure);
             co_return report;
         }
-        timer.expires_after(kPause);
+        timer.expires_after(pause);
         co_await timer.async_wait(asio::use_awaitable);
     }
 }
