@@ -86,10 +86,10 @@ Served::~Served() {
 }
 
 void Served::write_configuration() const {
+    std::vector<std::string> listen{fmt::format("127.0.0.1:{}", port_)};
+    for (const std::string& address : options_.listen_too) listen.push_back(fmt::format(fmt::runtime(address), port_));
     std::map<std::string, std::vector<std::string>> sections{
-        {"proxy",
-         {fmt::format("listen = [\"127.0.0.1:{}\"]", port_),
-          "state = " + toml_quoted((directory_ / "state").string())}},
+        {"proxy", {"listen = " + toml_list(listen), "state = " + toml_quoted((directory_ / "state").string())}},
         {"side.blue", {"url = " + toml_quoted(options_.blue)}},
         {"side.green", {"url = " + toml_quoted(options_.green)}},
         {"switch", {"databases = " + toml_list(options_.databases)}},

@@ -25,6 +25,8 @@ struct ServedOptions {
     /// More lines for the configuration: a section's name without brackets and the line. [switch] max_pause and the
     /// like go here.
     std::vector<std::pair<std::string, std::string>> lines;
+    /// More addresses to listen at, as [proxy] listen has them; "{}" in one stands for port().
+    std::vector<std::string> listen_too;
     std::filesystem::path parent;  ///< where its directory is made; empty: the system's temporary directory
 };
 

@@ -261,6 +261,8 @@ void check_files(Reading& reading, const Config& config) {
     else if (config.admin_directory.size() > kLongestDirectory)
         reading.refuse("admin.socket", "'socket' in [admin] is too long for a Unix socket: at most " +
                                            std::to_string(kLongestDirectory) + " bytes");
+    if (!config.data_plane.ident_file.empty() && config.data_plane.hba_file.empty())
+        reading.refuse("auth.ident_file", "'ident_file' in [auth] has no effect without 'hba_file'");
     if (config.state_file.empty()) reading.refuse("proxy.state", "'state' in [proxy] must name a file");
     const ListenTls& tls = config.data_plane.tls;
     if (tls.mode == TlsMode::disable) return;

@@ -33,7 +33,8 @@ struct SideConfig {
 
 /// [auth], as far as control needs it.
 struct AuthConfig {
-    std::string auth_file;  ///< PgBouncer's format: "user" "verifier"; empty: the active side is asked
+    std::string auth_file;   ///< PgBouncer's format: "user" "verifier"; empty: the active side is asked
+    std::string auth_query;  ///< what the active side is asked, for $1 the role; empty: pg_authid
 };
 
 /// [switch].

@@ -94,7 +94,7 @@ Controller::Controller(asio::any_io_executor executor, ControllerSettings settin
       take_over_(settings.take_over),
       metrics_(metrics),
       cluster_(executor, cluster_settings(config_)),
-      roles_(cluster_),
+      roles_(cluster_, config_.auth.auth_query),
       directory_(roles_, load_auth_file(config_.auth.auth_file)),
       data_plane_(make_data_plane(executor, directory_)),
       state_(config_.state_file),

@@ -104,14 +104,18 @@ std::optional<std::string> Controller::take_configuration(const Config& fresh) {
 }
 
 Answer Controller::reload() {
-    constexpr const char* kHint = "All stays as it was; correct it, then turnout reload.";
     std::vector<std::string> unchanged;
+    std::optional<std::string> wrong;
     try {
-        const Config fresh = reloaded(config_, load_config(config_.file), unchanged);
-        if (const auto wrong = take_configuration(fresh))
-            return refusal("F0000", "the configuration is not taken over: " + *wrong, kHint);
-    } catch (const std::runtime_error& wrong) {  // ConfigRefused, AuthFileError, the log's file
-        return refusal("F0000", "the configuration is not taken over", kHint, wrong.what());
+        wrong = take_configuration(reloaded(config_, load_config(config_.file), unchanged));
+    } catch (const std::runtime_error& refused) {  // ConfigRefused, AuthFileError, the log's file
+        wrong = refused.what();
+    }
+    metrics_.config_load_failed(wrong.has_value());
+    if (wrong) {
+        spdlog::error("the configuration is not taken over, all stays as it was: {}", *wrong);
+        return refusal("F0000", "the configuration is not taken over",
+                       "All stays as it was; correct it, then turnout reload.", *wrong);
     }
     std::string text = "reloaded " + config_.file;
     for (const std::string& key : unchanged) text += "\n" + key + " changes with a restart only";

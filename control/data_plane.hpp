@@ -46,11 +46,26 @@ struct Endpoint {
 /// libpq's sslmode, with its meaning (manual, "SSL Support" of libpq).
 enum class SslMode { disable, allow, prefer, require, verify_ca, verify_full };
 
-/// How sessions reach a side: what control's conninfo for that side says about host, port and TLS, and nothing else.
+/// libpq's channel_binding: `require` takes SCRAM-SHA-256-PLUS and nothing else.
+enum class ChannelBinding { disable, prefer, require };
+
+/// What keeps a connection whose other end has vanished from living for ever; not for Unix sockets.
+struct TcpSettings {
+    bool keepalives = true;
+    Milliseconds keepalives_idle{60000};      ///< whole seconds
+    Milliseconds keepalives_interval{10000};  ///< whole seconds
+    unsigned keepalives_count = 6;
+    Milliseconds user_timeout{0};  ///< sent and not acknowledged for so long: it has gone; 0: the system's default
+};
+
+/// How sessions reach a side: what control's conninfo for that side says about host, port, TCP and TLS, and nothing
+/// else.
 struct ServerAddress {
     std::vector<Endpoint> endpoints;  ///< tried in order
+    TcpSettings tcp;
     SslMode ssl_mode = SslMode::prefer;
-    std::string ssl_root_certificate;  ///< path; empty: none
+    ChannelBinding channel_binding = ChannelBinding::prefer;
+    std::string ssl_root_certificate;  ///< path; empty: none; "system": the system's own
     std::string ssl_certificate;       ///< path; empty: none
     std::string ssl_key;               ///< path; empty: none
     Milliseconds connect_timeout{5000};
@@ -73,14 +88,19 @@ struct DataPlaneSettings {
     std::vector<std::string> listen{"127.0.0.1:6432"};  ///< "host:port", "[v6]:port" or "unix:/directory"
     unsigned workers = 0;                               ///< 0: one per core
     ListenTls tls;
+    /// Without an hba_file everyone proves himself by `auth`, and the two below hold; with one its rules alone decide.
     AuthMethod auth = AuthMethod::scram;
     bool trust_remote = false;       ///< `trust` from other hosts too
     bool superusers_remote = false;  ///< superusers from other hosts too
+    std::string hba_file;            ///< path, in pg_hba.conf's format; empty: none
+    std::string ident_file;          ///< path, in pg_ident.conf's format; empty: none
+    TcpSettings tcp;                 ///< towards clients
     std::array<ServerAddress, 2> sides;
     std::vector<std::string> databases;  ///< the switched ones; a login to another is refused (3D000)
     std::size_t max_client_connections = 10000;
-    Milliseconds login_timeout{60000};   ///< accept to the first ReadyForQuery, without time spent at a closed gate
-    Milliseconds claim_watchdog{10000};  ///< see DataPlane::claim
+    Milliseconds login_timeout{60000};    ///< accept to the first ReadyForQuery, without time spent at a closed gate
+    Milliseconds client_idle_timeout{0};  ///< a session that is idle for so long is ended (57P05); 0: never
+    Milliseconds claim_watchdog{10000};   ///< see DataPlane::claim
 };
 
 // ---------------------------------------------------------------------------------------------------------- roles
@@ -89,7 +109,9 @@ struct DataPlaneSettings {
 struct RoleFacts {
     bool exists = false;
     bool superuser = false;
-    std::string verifier;  ///< pg_authid.rolpassword or the auth_file's entry; empty: none
+    /// From the auth_file, the auth_query or pg_authid.rolpassword; empty: none.
+    std::string verifier;
+    std::vector<std::string> member_of;  ///< itself and every role whose member it is, directly or not
     /// The value of default_transaction_read_only that the session would have had without turnout's fence (role in
     /// database, role, the database's own former value, server: in that order). nullopt: the database is not fenced on
     /// that side and nothing is to be sent.

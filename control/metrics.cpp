@@ -161,6 +161,9 @@ std::string Metrics::text() const {
     std::vector<MetricFamily> families;
     families.push_back(family("turnout_build_info", "Always 1; the version is a label.", MetricType::Gauge));
     families.back().metric.push_back(sample(1, MetricType::Gauge, {{"version", version_}}));
+    add(families, "turnout_config_load_failed",
+        "1 while the configuration that was last to be loaded is not in force, because it could not be taken over.",
+        MetricType::Gauge, config_load_failed_.load(std::memory_order_relaxed) ? 1 : 0);
     add_sides(families, snapshot);
     add_sessions(families, snapshot.counters);
     add_totals(families, snapshot.counters);

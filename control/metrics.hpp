@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +44,8 @@ class Metrics {
 
     void publish(MetricsSnapshot snapshot);
     void observe(const SwitchObservation& observation);
+    /// The last RELOAD could not be taken over, or could.
+    void config_load_failed(bool failed) { config_load_failed_.store(failed, std::memory_order_relaxed); }
 
     /// Prometheus' text format, version 0.0.4.
     std::string text() const;
@@ -55,6 +58,7 @@ class Metrics {
     struct Switches;
 
     std::string version_;
+    std::atomic<bool> config_load_failed_{false};
     mutable std::mutex mutex_;
     MetricsSnapshot snapshot_;
     std::unique_ptr<Switches> switches_;

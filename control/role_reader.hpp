@@ -15,7 +15,9 @@ namespace turnout::control {
 /// lost; questions that come together go as one pipeline. Answers come on control's executor, which must outlive it.
 class RoleReader final : public RoleDirectory {
   public:
-    explicit RoleReader(const Cluster& cluster);
+    /// `auth_query`, if any, gives name and verifier of the role $1 in place of pg_authid. It runs in the journal
+    /// database with search_path = pg_catalog: what it names elsewhere must be qualified.
+    explicit RoleReader(const Cluster& cluster, const std::string& auth_query = {});
     ~RoleReader() override;
     RoleReader(const RoleReader&) = delete;
     RoleReader& operator=(const RoleReader&) = delete;

@@ -53,6 +53,35 @@ SslMode ssl_mode(const std::string& word) {
                         "' does not exist: use disable, allow, prefer, require, verify-ca or verify-full");
 }
 
+ChannelBinding channel_binding(const std::string& word) {
+    if (word.empty() || word == "prefer") return ChannelBinding::prefer;
+    if (word == "require") return ChannelBinding::require;
+    if (word == "disable") return ChannelBinding::disable;
+    throw ConninfoError("channel_binding '" + word + "' does not exist: use disable, prefer or require");
+}
+
+/// libpq's words; what is not given stays at our own default. `value` gives a keyword's value, or nothing.
+template <class Value>
+TcpSettings tcp_settings(const Value& value) {
+    constexpr int kMost = 86400;
+    TcpSettings tcp;
+    const auto take = [&](const char* keyword, int most, auto set) {
+        if (const std::string text = value(keyword); !text.empty()) set(number<int>(text, keyword, 0, most));
+    };
+    take("keepalives", 1, [&](int on) { tcp.keepalives = on != 0; });
+    take("keepalives_idle", kMost, [&](int seconds) {
+        if (seconds > 0) tcp.keepalives_idle = std::chrono::seconds(seconds);
+    });
+    take("keepalives_interval", kMost, [&](int seconds) {
+        if (seconds > 0) tcp.keepalives_interval = std::chrono::seconds(seconds);
+    });
+    take("keepalives_count", 127, [&](int count) {
+        if (count > 0) tcp.keepalives_count = static_cast<unsigned>(count);
+    });
+    take("tcp_user_timeout", kMost * 1000, [&](int milliseconds) { tcp.user_timeout = Milliseconds(milliseconds); });
+    return tcp;
+}
+
 std::vector<Endpoint> endpoints(const std::string& host_list, const std::string& address_list,
                                 const std::string& port_list) {
     const std::vector<std::string> hosts = split(host_list);
@@ -95,6 +124,8 @@ ServerAddress server_address(const std::string& url) {
     address.endpoints =
         endpoints(std::string(conninfo.get("host")), std::string(conninfo.get("hostaddr")), value("port"));
     if (const std::string mode = value("sslmode"); !mode.empty()) address.ssl_mode = ssl_mode(mode);
+    address.channel_binding = channel_binding(value("channel_binding"));
+    address.tcp = tcp_settings(value);
     address.ssl_root_certificate = value("sslrootcert");
     address.ssl_certificate = value("sslcert");
     address.ssl_key = value("sslkey");

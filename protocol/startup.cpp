@@ -13,6 +13,21 @@ constexpr std::uint32_t gssenc_code = 80'877'104;
 constexpr std::string_view option_prefix = "_pq_.";
 constexpr std::size_t length_size = 4;
 
+/// Any prefix of true, false, yes and no, of on and off those that tell them apart, 1 and 0; in any case (bool.c).
+std::optional<bool> parse_bool(std::string_view text) noexcept {
+    const auto abbreviates = [text](std::string_view word, std::size_t least) {
+        if (text.size() < least || text.size() > word.size()) return false;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            const char lower = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + ('a' - 'A')) : text[i];
+            if (lower != word[i]) return false;
+        }
+        return true;
+    };
+    if (abbreviates("true", 1) || abbreviates("yes", 1) || abbreviates("on", 2) || text == "1") return true;
+    if (abbreviates("false", 1) || abbreviates("no", 1) || abbreviates("off", 2) || text == "0") return false;
+    return std::nullopt;
+}
+
 BadStartup violation(std::string message) { return {"08P01", std::move(message)}; }
 
 std::uint32_t version_number(ProtocolVersion version) noexcept {
@@ -74,6 +89,14 @@ std::string_view StartupMessage::user() const noexcept { return find("user").val
 std::string_view StartupMessage::database() const noexcept {
     const std::string_view name = find("database").value_or(std::string_view{});
     return name.empty() ? user() : name;
+}
+
+std::optional<ReplicationKind> StartupMessage::replication() const noexcept {
+    const std::string_view value = find("replication").value_or("false");
+    if (value == "database") return ReplicationKind::database;
+    const std::optional<bool> on = parse_bool(value);
+    if (!on) return std::nullopt;
+    return *on ? ReplicationKind::physical : ReplicationKind::none;
 }
 
 Classified classify_first_packet(std::string_view bytes) {

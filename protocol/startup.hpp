@@ -36,6 +36,9 @@ struct CancelRequest {
     std::string_view secret;
 };
 
+/// What a session is for: SQL, the walsender's commands without a database, or both.
+enum class ReplicationKind : std::uint8_t { none, physical, database };
+
 /// StartupMessage. Names and values view the packet.
 struct StartupMessage {
     struct Parameter {
@@ -52,6 +55,8 @@ struct StartupMessage {
     [[nodiscard]] std::string_view user() const noexcept;
     /// `database`, which defaults to the user's name.
     [[nodiscard]] std::string_view database() const noexcept;
+    /// `replication`: a Boolean in any of PostgreSQL's spellings, or "database". Nothing: the value is neither.
+    [[nodiscard]] std::optional<ReplicationKind> replication() const noexcept;
 };
 
 /// Not all of the packet is there yet: at least `bytes` more are needed.

@@ -45,11 +45,12 @@ std::string startup_packet(const Parameters& parameters) {
 }
 
 Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connected connected,
-                           control::Milliseconds timeout, const Parameters& startup, const Credentials& credentials) {
+                           control::Milliseconds timeout, const Parameters& startup, const Credentials& credentials,
+                           control::ChannelBinding wanted) {
     Stream& stream = *connected.stream;
     const Deadline deadline(context, timeout, stream);
     const std::string binding = stream.tls() ? tls_server_end_point(stream.ssl(), false) : std::string();
-    BackendLogin login(credentials, random_nonce(), stream.tls(), binding);
+    BackendLogin login(credentials, random_nonce(), stream.tls(), binding, wanted);
     const std::string packet = startup_packet(startup);
     bool alive = co_await stream.write_all(packet);
     for (;;) {
@@ -82,6 +83,14 @@ Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connecte
     co_return backend;
 }
 
+/// What pg_hba.conf's refusals have.
+bool is_invalid_authorization(const LoginFailure& failure) {
+    protocol::ErrorFields fields;
+    if (failure.refusal.size() <= protocol::header_size) return false;
+    if (protocol::parse(std::string_view(failure.refusal).substr(protocol::header_size), fields)) return false;
+    return fields.find(protocol::ErrorField::sqlstate) == "28000";
+}
+
 }  // namespace
 
 std::string Exchange::error() const {
@@ -108,17 +117,23 @@ Task<BackendResult> open_backend(boost::asio::io_context& context, Side side, st
                                  Parameters startup, const Credentials& credentials) {
     const control::ServerAddress& address = runtime->settings.sides[index(side)];
     const TlsContext& tls = runtime->client_tls[index(side)];
-    // Under `allow` a server that refuses a plain session is asked once more with TLS, as libpq does.
-    const bool two_tries = address.ssl_mode == control::SslMode::allow && tls;
+    // Under `allow` a server that refuses a plain session is asked once more with TLS, and under `prefer` one whose
+    // pg_hba.conf refuses TLS, or whose TLS fails, once more without, as libpq does.
+    const bool allow = address.ssl_mode == control::SslMode::allow && tls;
+    const bool prefer = address.ssl_mode == control::SslMode::prefer && tls;
     for (TlsTry which : {TlsTry::first, TlsTry::second}) {
         ConnectResult connected = co_await connect_to(context, address, tls, which);
         if (auto* failure = std::get_if<ConnectFailure>(&connected)) {
+            if (prefer && failure->tls && which == TlsTry::first) continue;
             co_return LoginFailure{{}, fmt::format("could not connect to {} ({})", name(side), failure->reason)};
         }
         Connected open = std::move(std::get<Connected>(connected));
-        BackendResult result = co_await log_in(context, side, std::move(open), kLoginTimeout, startup, credentials);
-        const bool refused = std::holds_alternative<LoginFailure>(result);
-        if (!refused || !two_tries || which == TlsTry::second) co_return result;
+        const bool encrypted = open.stream->tls();
+        BackendResult result = co_await log_in(context, side, std::move(open), kLoginTimeout, startup, credentials,
+                                               address.channel_binding);
+        const auto* refused = std::get_if<LoginFailure>(&result);
+        const bool again = refused != nullptr && (allow || (prefer && encrypted && is_invalid_authorization(*refused)));
+        if (!again || which == TlsTry::second) co_return result;
     }
     co_return LoginFailure{{}, "no login was tried"};
 }

@@ -70,9 +70,13 @@ Step BackendLogin::on_authentication(std::string_view body) {
         case AuthenticationKind::ok:
             // RFC 5802, 3: without the ServerSignature anybody could have accepted us.
             if (scram_ && !server_proved_) return fail("the server skipped the end of the SCRAM exchange");
+            if (wanted_ == control::ChannelBinding::require && !bound_)
+                return fail("channel binding is required, but the server authenticated the session without it");
             authenticated_ = true;
             return {};
         case AuthenticationKind::cleartext_password:
+            if (wanted_ == control::ChannelBinding::require)
+                return fail("channel binding is required, but the server asks for a password in the clear");
             if (credentials_.password.empty()) break;
             if (!tls_) return fail("the server asks for the password in the clear on a connection without TLS");
             return send_password(credentials_.password.reveal());
@@ -117,10 +121,15 @@ Step BackendLogin::begin_scram(const std::vector<std::string_view>& mechanisms) 
     const auto offers = [&](std::string_view name) {
         return std::find(mechanisms.begin(), mechanisms.end(), name) != mechanisms.end();
     };
-    const bool plus = tls_ && !binding_.empty() && offers(protocol::scram_sha_256_plus);
+    const bool can_bind = tls_ && !binding_.empty() && wanted_ != control::ChannelBinding::disable;
+    const bool plus = can_bind && offers(protocol::scram_sha_256_plus);
+    if (wanted_ == control::ChannelBinding::require && !plus)
+        return fail("channel binding is required, but the server does not offer SCRAM-SHA-256-PLUS");
     if (!plus && !offers(protocol::scram_sha_256)) return fail("the server offers no SASL mechanism that is supported");
     using Binding = protocol::ScramClient::Binding;
-    const Binding binding = plus ? Binding::bind : tls_ ? Binding::not_offered : Binding::none;
+    // "not offered" tells the server that we could: if it did offer, somebody in the middle has hidden that.
+    const Binding binding = plus ? Binding::bind : can_bind ? Binding::not_offered : Binding::none;
+    bound_ = plus;
     if (!credentials_.client_key.empty() && credentials_.verifier) {
         scram_.emplace(credentials_.client_key.clone(), *credentials_.verifier, nonce_, binding, binding_);
     } else if (!credentials_.password.empty()) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/data_plane.hpp"
 #include "protocol/message.hpp"
 #include "protocol/scram.hpp"
 #include "proxy/credentials.hpp"
@@ -38,9 +39,14 @@ class BackendLogin {
     };
 
     /// `credentials` must outlive the login. `binding`: tls-server-end-point of the server's certificate, empty without
-    /// TLS.
-    BackendLogin(const Credentials& credentials, std::string nonce, bool tls, std::string binding)
-        : credentials_(credentials), nonce_(std::move(nonce)), tls_(tls), binding_(std::move(binding)) {}
+    /// TLS. `wanted`: the side's channel_binding.
+    BackendLogin(const Credentials& credentials, std::string nonce, bool tls, std::string binding,
+                 control::ChannelBinding wanted = control::ChannelBinding::prefer)
+        : credentials_(credentials),
+          nonce_(std::move(nonce)),
+          tls_(tls),
+          binding_(std::move(binding)),
+          wanted_(wanted) {}
 
     Step on_message(protocol::BackendType type, std::string_view body);
     LoggedIn take_result() { return std::move(result_); }
@@ -55,6 +61,8 @@ class BackendLogin {
     std::string nonce_;
     bool tls_;
     std::string binding_;
+    control::ChannelBinding wanted_;
+    bool bound_ = false;
     std::optional<protocol::ScramClient> scram_;
     bool server_proved_ = false;
     bool authenticated_ = false;

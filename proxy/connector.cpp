@@ -20,15 +20,6 @@ namespace {
 namespace asio = boost::asio;
 using control::SslMode;
 
-void tune(int socket) {
-    const int on = 1, idle = 60, interval = 10, count = 6;
-    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
 Peer unix_peer(const control::Endpoint& endpoint) {
     Peer peer;
     auto* address = reinterpret_cast<sockaddr_un*>(&peer.address);
@@ -64,7 +55,7 @@ Task<std::vector<Peer>> resolve(asio::io_context& context, control::Endpoint end
 }
 
 /// An open, connected stream, or null and why.
-Task<std::unique_ptr<Stream>> dial(asio::io_context& context, const Peer& peer, control::Milliseconds timeout,
+Task<std::unique_ptr<Stream>> dial(asio::io_context& context, const Peer& peer, const control::ServerAddress& address,
                                    std::string& error) {
     const int family = peer.address.ss_family;
     const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -72,14 +63,14 @@ Task<std::unique_ptr<Stream>> dial(asio::io_context& context, const Peer& peer, 
         error = std::strerror(errno);
         co_return nullptr;
     }
-    if (family != AF_UNIX) tune(fd);
+    tune_socket(fd, family, address.tcp);
     auto stream = std::make_unique<Stream>(context, fd, family);
     if (::connect(fd, reinterpret_cast<const sockaddr*>(&peer.address), peer.size) != 0) {
         if (errno != EINPROGRESS && errno != EAGAIN) {
             error = std::strerror(errno);
             co_return nullptr;
         }
-        const Deadline deadline(context, timeout, *stream);
+        const Deadline deadline(context, address.connect_timeout, *stream);
         const bool ready = co_await stream->wait(Stream::Status::want_write);
         int failed = 0;
         socklen_t size = sizeof failed;
@@ -98,9 +89,12 @@ Task<std::string> secure(Stream& stream, std::string host, SslMode mode, TlsCont
     protocol::append(request, protocol::SSLRequest{});
     char answer = 0;
     bool sent = co_await stream.write_all(request);
-    // Exactly one byte is read: whatever a man in the middle put behind it ends in the handshake, never in the session.
+    // Exactly one byte is read, and nothing may stand behind it: a server speaks when it has been spoken to. What comes
+    // later in the clear ends in the handshake, never in the session.
     if (sent) sent = co_await stream.read_exactly(&answer, 1);
     if (!sent) co_return "the server closed the connection when asked for TLS";
+    if (unread_bytes(stream.socket()) > 0)
+        co_return "received unencrypted data after the answer to SSLRequest: a man in the middle may have put it there";
     if (answer == 'S') co_return co_await stream.connect_tls(tls.get(), std::move(host), mode == SslMode::verify_full);
     if (answer != 'N') co_return "the server's answer to SSLRequest is neither S nor N";
     if (mode == SslMode::prefer || mode == SslMode::allow) co_return std::string();
@@ -114,11 +108,11 @@ Task<ConnectResult> connect_to_peer(asio::io_context& context, Peer peer, const 
     std::string error;
     Connected connected;
     connected.peer = peer;
-    connected.stream = co_await dial(context, peer, address.connect_timeout, error);
-    if (!connected.stream) co_return ConnectFailure{error};
+    connected.stream = co_await dial(context, peer, address, error);
+    if (!connected.stream) co_return ConnectFailure{error, false};
     const Deadline deadline(context, address.connect_timeout, *connected.stream);
     error = co_await secure(*connected.stream, peer.host, address.ssl_mode, tls, encrypted);
-    if (!error.empty()) co_return ConnectFailure{error};
+    if (!error.empty()) co_return ConnectFailure{error, true};
     co_return connected;
 }
 
@@ -126,25 +120,27 @@ Task<ConnectResult> connect_to(asio::io_context& context, const control::ServerA
                                TlsTry which) {
     const bool want_tls = tls && (which == TlsTry::first) != (address.ssl_mode == SslMode::allow);
     std::string reasons;
+    bool tls_failed = false;
     for (const control::Endpoint& endpoint : address.endpoints) {
         std::string error;
         const std::vector<Peer> peers = co_await resolve(context, endpoint, error);
         for (const Peer& peer : peers) {
             Connected connected;
             connected.peer = peer;
-            connected.stream = co_await dial(context, peer, address.connect_timeout, error);
+            connected.stream = co_await dial(context, peer, address, error);
             if (connected.stream) {
                 const Deadline deadline(context, address.connect_timeout, *connected.stream);
                 const bool tcp = peer.address.ss_family != AF_UNIX;
                 error = co_await secure(*connected.stream, peer.host, address.ssl_mode, tls, want_tls && tcp);
                 if (error.empty()) co_return connected;
+                tls_failed = true;
             }
         }
         reasons += fmt::format("{}{}:{}: {}", reasons.empty() ? "" : "; ",
                                endpoint.host.empty() ? endpoint.hostaddr : endpoint.host, endpoint.port,
                                error.empty() ? "no address" : error);
     }
-    co_return ConnectFailure{reasons};
+    co_return ConnectFailure{reasons, tls_failed};
 }
 
 }  // namespace turnout::proxy

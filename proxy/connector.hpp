@@ -28,6 +28,7 @@ struct Connected {
 /// Why no connection could be had: a sentence that names the addresses tried.
 struct ConnectFailure {
     std::string reason;
+    bool tls = false;  ///< the server was reached, but not by TLS
 };
 using ConnectResult = std::variant<Connected, ConnectFailure>;
 

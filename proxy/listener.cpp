@@ -31,7 +31,7 @@ bool somebody_listens(const sockaddr_un& address) {
     return answers;
 }
 
-int listen_unix(const std::string& spelled, const std::string& path) {
+BoundSocket listen_unix(const std::string& spelled, const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) fail(spelled, "the path is too long for a Unix socket");
@@ -47,10 +47,24 @@ int listen_unix(const std::string& spelled, const std::string& path) {
     // Whoever may enter the directory may connect, as with PostgreSQL's unix_socket_permissions; then authentication
     // decides.
     ::chmod(path.c_str(), 0777);
-    return fd;
+    return {fd, AF_UNIX, path};
 }
 
-int listen_tcp(const std::string& spelled, int& family) {
+/// One of a name's addresses; the errno of what failed, or 0.
+int listen_at(const addrinfo& at, BoundSocket& bound) {
+    bound = {::socket(at.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), at.ai_family, {}};
+    if (bound.fd < 0) return errno;
+    const int on = 1;
+    ::setsockopt(bound.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    // Else "*" could not be bound for IPv4 besides, and an IPv4 client would come with an IPv6 address.
+    if (at.ai_family == AF_INET6) ::setsockopt(bound.fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (::bind(bound.fd, at.ai_addr, at.ai_addrlen) == 0 && ::listen(bound.fd, kBacklog) == 0) return 0;
+    const int error = errno;
+    ::close(bound.fd);
+    return error;
+}
+
+std::vector<BoundSocket> listen_tcp(const std::string& spelled) {
     const std::size_t colon = spelled.rfind(':');
     if (colon == std::string::npos) fail(spelled, "expected host:port");
     std::string host = spelled.substr(0, colon);
@@ -64,31 +78,37 @@ int listen_tcp(const std::string& spelled, int& family) {
     if (const int error = ::getaddrinfo(node, port.c_str(), &hints, &found); error != 0)
         fail(spelled, ::gai_strerror(error));
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
-    const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const int on = 1;
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, kBacklog) != 0) {
-        const int error = errno;
-        ::close(fd);
+    std::vector<BoundSocket> sockets;
+    int failed = 0;
+    for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+        BoundSocket bound;
+        const int error = listen_at(*at, bound);
+        if (error == 0) sockets.push_back(bound);
+        // A machine without IPv6 still resolves names to it.
+        const bool not_here = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+        if (error != 0) failed = error;
+        if (error == 0 || not_here) continue;
+        for (const BoundSocket& one : sockets) ::close(one.fd);
         fail(spelled, std::strerror(error));
     }
-    family = found->ai_family;
-    return fd;
+    if (sockets.empty()) fail(spelled, std::strerror(failed));
+    return sockets;
 }
 
 }  // namespace
 
-Listener::Listener(boost::asio::io_context& context, const std::string& address, Accepted accepted)
-    : socket_(context), pause_(context), accepted_(std::move(accepted)) {
-    int fd = -1;
-    if (address.starts_with(kUnixPrefix)) {
-        family_ = AF_UNIX;
-        path_ = address.substr(kUnixPrefix.size()) + "/.s.PGSQL.6432";
-        fd = listen_unix(address, path_);
-    } else {
-        fd = listen_tcp(address, family_);
-    }
-    socket_.assign(fd);
+std::vector<BoundSocket> bind_all(const std::string& address) {
+    if (!address.starts_with(kUnixPrefix)) return listen_tcp(address);
+    return {listen_unix(address, address.substr(kUnixPrefix.size()) + "/.s.PGSQL.6432")};
+}
+
+Listener::Listener(boost::asio::io_context& context, BoundSocket bound, Accepted accepted)
+    : socket_(context),
+      pause_(context),
+      accepted_(std::move(accepted)),
+      family_(bound.family),
+      path_(std::move(bound.path)) {
+    socket_.assign(bound.fd);
 }
 
 Listener::~Listener() { stop(); }
@@ -123,11 +143,6 @@ void Listener::accept_all() {
             return;
         }
         if (fd < 0) break;
-        if (family_ != AF_UNIX) {
-            const int on = 1;
-            ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-        }
         accepted_(fd, family_);
     }
     wait();

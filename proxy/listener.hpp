@@ -9,19 +9,29 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace turnout::proxy {
 
-/// One listening address. Lives on the thread of its io_context; destroyed there or after that thread has ended.
+/// A bound and listening socket; whoever makes a Listener of it gives it away.
+struct BoundSocket {
+    int fd = -1;
+    int family = 0;
+    std::string path;  ///< of a Unix socket
+};
+
+/// Binds "host:port", "[v6]:port", "*:port" or "unix:/directory" (the socket is /directory/.s.PGSQL.6432): every
+/// address that the name stands for, as PostgreSQL's listen_addresses does. Throws std::runtime_error that names the
+/// address and the reason. A Unix socket's file is replaced only if nobody answers there.
+std::vector<BoundSocket> bind_all(const std::string& address);
+
+/// One listening socket. Lives on the thread of its io_context; destroyed there or after that thread has ended.
 class Listener : public std::enable_shared_from_this<Listener> {
   public:
     /// Called with each accepted, non-blocking socket and its family.
     using Accepted = std::function<void(int socket, int family)>;
 
-    /// Binds "host:port", "[v6]:port" or "unix:/directory" (the socket is /directory/.s.PGSQL.6432). Throws
-    /// std::runtime_error that names the address and the reason. A Unix socket's file is replaced only if nobody
-    /// answers there.
-    Listener(boost::asio::io_context& context, const std::string& address, Accepted accepted);
+    Listener(boost::asio::io_context& context, BoundSocket bound, Accepted accepted);
     ~Listener();
 
     void start();

@@ -14,11 +14,30 @@
 
 namespace turnout::proxy {
 
+namespace {
+
+/// Without authorities to check them by, a rule that wants client certificates lets nobody in.
+void refuse_client_certs(const HbaRules& rules) {
+    std::vector<RuleProblem> problems;
+    for (const HbaRule& rule : rules.rules()) {
+        if (rule.client_cert == ClientCert::off) continue;
+        problems.push_back({rule.file, rule.line,
+                            "client certificates can only be checked if client_ca in [proxy.tls] names their "
+                            "authorities"});
+    }
+    if (!problems.empty()) throw RuleFileError(problems);
+}
+
+}  // namespace
+
 std::shared_ptr<const Runtime> Runtime::make(const control::DataPlaneSettings& settings) {
     auto runtime = std::make_shared<Runtime>();
     runtime->settings = settings;
     runtime->server_tls = make_server_tls(settings.tls);
     for (std::size_t side = 0; side < 2; ++side) runtime->client_tls[side] = make_client_tls(settings.sides[side]);
+    if (!settings.hba_file.empty()) runtime->rules = HbaRules::load(settings.hba_file);
+    if (!settings.ident_file.empty()) runtime->maps = IdentMaps::load(settings.ident_file);
+    if (runtime->rules && runtime->server_tls && settings.tls.client_ca.empty()) refuse_client_certs(*runtime->rules);
     return runtime;
 }
 
@@ -97,8 +116,11 @@ class Proxy final : public control::DataPlane {
         const unsigned count = settings.workers > 0 ? settings.workers : cores;
         for (unsigned number = 0; number < count; ++number) workers_.push_back(std::make_unique<Worker>(shared_));
         for (const std::string& address : settings.listen) {
-            listeners_.push_back(std::make_shared<Listener>(
-                workers_.front()->context(), address, [this](int socket, int family) { hand_out(socket, family); }));
+            for (BoundSocket& bound : bind_all(address)) {
+                listeners_.push_back(
+                    std::make_shared<Listener>(workers_.front()->context(), std::move(bound),
+                                               [this](int socket, int family) { hand_out(socket, family); }));
+            }
         }
         for (auto& listener : listeners_) listener->start();
         for (auto& worker : workers_) worker->start();
@@ -123,6 +145,7 @@ class Proxy final : public control::DataPlane {
         } catch (const std::runtime_error& error) {
             return error.what();
         }
+        for_each_worker([](Worker& worker) { worker.settings_changed(); });
         return std::nullopt;
     }
 

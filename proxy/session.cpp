@@ -24,6 +24,7 @@ Session::Session(Worker& worker, int socket, int family, std::uint64_t id)
       replied_(worker.context()),
       task_ended_(worker.context()),
       cancel_ended_(worker.context()) {
+    tune_socket(socket, family, runtime_->settings.tcp);
     worker_.counters().phases[static_cast<std::size_t>(phase_)].add();
 }
 
@@ -51,7 +52,7 @@ Task<void> Session::run() {
     login_timer_.expires_after(runtime_->settings.login_timeout);
     login_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
         auto self = weak.lock();
-        if (!error && self && !self->logged_in()) self->close();
+        if (!error && self && !self->logged_in()) self->login_timed_out();
     });
     const bool in = co_await log_in();
     login_timer_.cancel();
@@ -143,9 +144,19 @@ void Session::set_phase(Phase phase) {
     phase_ = phase;
 }
 
+/// In COPY BOTH nothing of this session's can commit: it need not, and often will not, come to an end.
+bool Session::streams_replication() const {
+    return ends_with_switch() && ledger_.replies().copy() == protocol::CopyState::both;
+}
+
+void Session::end_if_idle(control::Milliseconds timeout) {
+    if (!logged_in() || busy_ || task_ || phase_ != Phase::idle || control::Clock::now() - asked_ < timeout) return;
+    end("57P05", "terminating connection due to idle-session timeout", "");
+}
+
 std::string Session::pin_reason() const {
     using protocol::Change;
-    if (replication_) return "is a replication connection: it is ended by a switch";
+    if (ends_with_switch()) return "is a replication connection: it is ended by a switch";
     if (has(changes_.ever(), Change::opaque))
         return "has used currval, lastval, setseed, LOAD or dblink, which no server can be asked about: reconnect";
     if (changes_.names_lost()) return "has set more settings by name than can be followed: reconnect";

@@ -31,6 +31,7 @@
 #include "proxy/carried_state.hpp"
 #include "proxy/client_authentication.hpp"
 #include "proxy/counters.hpp"
+#include "proxy/hba_rules.hpp"
 #include "proxy/signal.hpp"
 #include "proxy/stream.hpp"
 
@@ -65,6 +66,8 @@ class Session : public std::enable_shared_from_this<Session> {
     bool pinned() const { return !pin_reason().empty(); }
     /// Whether it may have become pinned, or ceased to be, since it was asked.
     bool may_be_pinned() const;
+    /// Not carried to the other server: ended when the switch is over, and not waited for before.
+    bool ends_with_switch() const { return replication_ != protocol::ReplicationKind::none; }
     bool armed() const { return armed_ != nullptr; }
     control::SessionView view() const;
 
@@ -84,6 +87,8 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<void> move_in_background();
     /// Closes the backend on the side that was left.
     void leave_former();
+    /// Ends a session that has been idle, outside a transaction, for longer than `timeout`.
+    void end_if_idle(control::Milliseconds timeout);
 
   private:
     // session.cpp
@@ -94,23 +99,34 @@ class Session : public std::enable_shared_from_this<Session> {
     void set_busy(bool busy);
     void set_phase(Phase phase);
     std::string pin_reason() const;
+    bool streams_replication() const;
 
     // session_login.cpp
     Task<bool> log_in();
     Task<bool> read_startup();
     Task<bool> begin_tls();
-    Task<bool> authenticate(control::RoleFacts role);
-    Task<bool> read_login_message(std::string& body);
+    bool begin_request(bool& asked, const char* name);
+    bool take_startup(const protocol::StartupMessage& startup);
     Task<void> serve_cancel_request(std::int32_t pid, std::string secret);
+    void login_timed_out();
     void refuse_unreachable(std::string_view reason);
     Task<BackendResult> open_unfenced(Side side);
     Task<bool> open_first_backend();
     Task<bool> greet();
-    Task<control::RoleAnswer> look_up_role(Side side);
     Parameters startup_for(const control::RoleFacts& role) const;
     void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {},
                 std::string_view hint = {});
+
+    // session_authentication.cpp
+    Task<control::RoleAnswer> look_up_role(Side side);
     std::optional<std::string> why_not_this_role(const control::RoleFacts& role) const;
+    std::optional<std::string> why_not_this_name(const HbaRule& rule, const control::RoleFacts& role) const;
+    std::optional<HbaRule> choose_rule(const control::RoleFacts& role);
+    void refuse_login(std::string_view sqlstate, std::string_view message, std::string_view detail,
+                      std::string_view reason);
+    Task<bool> authenticate(control::RoleFacts role);
+    Task<bool> prove(control::AuthMethod method, control::RoleFacts role);
+    Task<bool> read_login_message(std::string& body);
 
     // session_from_client.cpp
     enum class Hold { no, gate, reply };
@@ -170,7 +186,7 @@ class Session : public std::enable_shared_from_this<Session> {
     std::string user_, database_;
     Parameters startup_;  ///< the client's own parameters, user and database among them
     protocol::ProtocolVersion version_;
-    bool replication_ = false;
+    protocol::ReplicationKind replication_ = protocol::ReplicationKind::none;
     Credentials credentials_;
     std::int32_t handed_out_pid_ = 0;
     std::string handed_out_secret_;

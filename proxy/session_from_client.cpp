@@ -84,7 +84,7 @@ Task<bool> Session::work_off_inbox() {
 /// Whether a message of this type, the next one, may not go on now.
 Session::Hold Session::hold_back(char type) const {
     const auto frontend = static_cast<FrontendType>(type);
-    if (frontend == FrontendType::terminate || skip_to_sync_) return Hold::no;
+    if (frontend == FrontendType::terminate || skip_to_sync_ || streams_replication()) return Hold::no;
     const Gate::View gate = worker_.shared().gate.view();
     const protocol::ReplyLedger& replies = ledger_.replies();
     if (!busy_ || asking_) {
@@ -157,7 +157,7 @@ void Session::note_frontend(const Frame& frame) {
     changes_.on_frontend(static_cast<FrontendType>(frame.type), frame.body, frame.state == FrameState::whole);
     ledger_.on_frontend(frame);
     spoke_ = true;
-    if (busy_ || replies.safe()) return;
+    if (busy_ || replies.safe() || streams_replication()) return;
     set_busy(true);
     set_phase(Phase::active);
     const auto now = control::Clock::now();

@@ -132,6 +132,7 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
     const protocol::Reply reply = ledger_.on_backend(frame);
     if (reply.to == protocol::ReplyTo::probe) forward = false;
     answered(reply, type);
+    if (type == BackendType::copy_both_response && streams_replication()) set_busy(false);
     return true;
 }
 

@@ -1,4 +1,4 @@
-// A session's first part: startup packet, TLS, authentication, first backend.
+// A session's first part: startup packet, TLS, first backend.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::size_t kLongSecret = 32;
 
-std::string_view view_or_empty(const std::optional<std::string_view>& text) {
-    return text ? *text : std::string_view();
-}
-
 /// Whether the client itself says what default_transaction_read_only shall be; its word beats every other.
 bool says_read_only(const Parameters& startup) {
     return std::any_of(startup.begin(), startup.end(), [](const auto& parameter) {
@@ -34,6 +30,13 @@ bool says_read_only(const Parameters& startup) {
 }
 
 }  // namespace
+
+/// PostgreSQL's authentication_timeout. Before the startup packet nobody is told anything.
+void Session::login_timed_out() {
+    spdlog::info("login from {} not finished within login_timeout", address_);
+    if (!user_.empty()) refuse("57014", "canceling authentication due to timeout");
+    close();
+}
 
 void Session::refuse(std::string_view sqlstate, std::string_view message, std::string_view detail,
                      std::string_view hint) {
@@ -60,7 +63,8 @@ Task<bool> Session::log_in() {
                "Raise max_client_connections in the [proxy] section of turnout.toml.");
         co_return false;
     }
-    if (!runtime_->lists(database_)) {
+    // Physical replication has no database.
+    if (replication_ != protocol::ReplicationKind::physical && !runtime_->lists(database_)) {
         refuse("3D000", fmt::format("database \"{}\" is not served by this proxy", database_), {},
                "Add it to databases in the [switch] section of turnout.toml, or connect to the server itself.");
         co_return false;
@@ -91,6 +95,11 @@ Task<bool> Session::read_startup() {
                 if (asked_tls || asked_gss) co_return false;
                 const bool secured = co_await begin_tls();
                 if (!secured) co_return false;
+                if (!chose_alpn(client_.ssl())) {
+                    // PostgreSQL's words; without ALPN this may be a client of something else, tricked here.
+                    spdlog::info("direct TLS connection from {} without ALPN protocol negotiation", address_);
+                    co_return false;
+                }
                 continue;
             }
         }
@@ -113,15 +122,13 @@ Task<bool> Session::read_startup() {
             co_return false;
         }
         if (std::holds_alternative<protocol::GSSENCRequest>(classified.packet)) {
-            if (asked_gss || client_.tls()) co_return false;
-            asked_gss = true;
+            if (client_.tls() || !begin_request(asked_gss, "GSSAPI encryption")) co_return false;
             ok = co_await client_.write_all("N");
             if (!ok) co_return false;
             continue;
         }
         if (std::holds_alternative<protocol::SSLRequest>(classified.packet)) {
-            if (asked_tls || client_.tls()) co_return false;
-            asked_tls = true;
+            if (client_.tls() || !begin_request(asked_tls, "SSL")) co_return false;
             const bool can = runtime_->server_tls && client_.family() != AF_UNIX;
             ok = co_await client_.write_all(can ? "S" : "N");
             if (ok && can) ok = co_await begin_tls();
@@ -140,25 +147,44 @@ Task<bool> Session::read_startup() {
         }
         const protocol::Negotiation negotiation = protocol::negotiate(startup);
         version_ = negotiation.version;
-        if (negotiation.send) {
-            std::string message;
-            protocol::append(message, negotiation);
-            ok = co_await client_.write_all(message);
-            if (!ok) co_return false;
-        }
-        user_ = startup.user();
-        database_ = startup.database();
-        const std::string_view replication = view_or_empty(startup.find("replication"));
-        replication_ = !replication.empty() && replication != "false" && replication != "off" && replication != "0" &&
-                       replication != "no";
-        startup_.emplace_back("user", user_);
-        startup_.emplace_back("database", database_);
-        for (const auto& parameter : startup.parameters) {
-            if (parameter.name != "user" && parameter.name != "database")
-                startup_.emplace_back(parameter.name, parameter.value);
-        }
-        co_return true;
+        std::string message;
+        if (negotiation.send) protocol::append(message, negotiation);
+        const bool usable = take_startup(startup);
+        if (!usable) co_return false;
+        ok = co_await client_.write_all(message);
+        co_return ok;
     }
+}
+
+/// An SSLRequest or a GSSENCRequest has come. False: it may not, because it is the second, or because bytes lie behind
+/// it that nobody has encrypted (CVE-2021-23214).
+bool Session::begin_request(bool& asked, const char* name) {
+    if (std::exchange(asked, true)) return false;
+    if (unread_bytes(client_.socket()) == 0) return true;
+    refuse("08P01", fmt::format("received unencrypted data after {} request", name),
+           "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.");
+    return false;
+}
+
+/// What the session will be. False: the client has been refused.
+bool Session::take_startup(const protocol::StartupMessage& startup) {
+    user_ = startup.user();
+    database_ = startup.database();
+    const auto replication = startup.replication();
+    if (!replication) {
+        refuse("22023",
+               fmt::format("invalid value for parameter \"replication\": \"{}\"", *startup.find("replication")), {},
+               "Valid values are: \"false\", 0, \"true\", 1, \"database\".");
+        return false;
+    }
+    replication_ = *replication;
+    startup_.emplace_back("user", user_);
+    startup_.emplace_back("database", database_);
+    for (const auto& parameter : startup.parameters) {
+        if (parameter.name != "user" && parameter.name != "database")
+            startup_.emplace_back(parameter.name, parameter.value);
+    }
+    return true;
 }
 
 Task<bool> Session::begin_tls() {
@@ -187,109 +213,13 @@ Task<void> Session::cancel() {
     worker_.counters().cancels.add();
     if (closing_ || !current_ || refuse_held_statement()) co_return;
     // Between the messages of a move nothing of the client's runs anywhere.
-    if (!busy_ || asking_) co_return;
+    if ((!busy_ && !streams_replication()) || asking_) co_return;
     auto backend = current_;
     if (backend->key.empty()) co_return;
     ++cancels_;
     co_await send_cancel(worker_.context(), backend->side, runtime_, backend->peer, backend->stream->tls(),
                          backend->pid, backend->key);
     if (--cancels_ == 0) cancel_ended_.notify();
-}
-
-// ---------------------------------------------------------------------------------------------------- authentication
-
-Task<control::RoleAnswer> Session::look_up_role(Side side) {
-    struct Pending {
-        explicit Pending(boost::asio::io_context& context) : answered(context) {}
-        Signal answered;
-        control::RoleAnswer answer;
-    };
-    auto pending = std::make_shared<Pending>(worker_.context());
-    Worker& worker = worker_;
-    worker_.shared().directory.look_up(side, user_, database_, [&worker, pending](control::RoleAnswer answer) {
-        worker.post([pending, answer = std::move(answer)]() mutable {
-            pending->answer = std::move(answer);
-            pending->answered.notify();
-        });
-    });
-    co_await pending->answered.wait();
-    co_return std::move(pending->answer);
-}
-
-std::optional<std::string> Session::why_not_this_role(const control::RoleFacts& role) const {
-    const control::DataPlaneSettings& settings = runtime_->settings;
-    if (settings.auth == control::AuthMethod::trust && !local_ && !settings.trust_remote) {
-        return "trust is accepted on Unix sockets and loopback only; set trust_remote in the [auth] section to change "
-               "it";
-    }
-    if (role.superuser && !local_ && !settings.superusers_remote) {
-        return "superusers are accepted on Unix sockets and loopback only; set superusers_remote in the [auth] section "
-               "to "
-               "change it";
-    }
-    if (settings.auth == control::AuthMethod::password && !client_.tls() && !local_) {
-        return "a password in the clear is accepted over TLS only";
-    }
-    return std::nullopt;
-}
-
-Task<bool> Session::authenticate(control::RoleFacts role) {
-    if (const auto why = why_not_this_role(role)) {
-        spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, *why);
-        refuse("28000", fmt::format("user \"{}\" may not connect to this proxy from here", user_), {}, *why);
-        co_return false;
-    }
-    static const std::string mock_secret = random_bytes(32);
-    AuthenticationInput input;
-    input.method = runtime_->settings.auth;
-    input.role = std::move(role);
-    input.user = user_;
-    input.nonce = random_nonce();
-    const std::string salt = random_bytes(input.salt.size());
-    std::copy(salt.begin(), salt.end(), input.salt.begin());
-    input.mock_secret = mock_secret;
-    input.tls = client_.tls();
-    if (client_.tls()) input.channel_binding = tls_server_end_point(client_.ssl(), true);
-    ClientAuthentication authentication(std::move(input));
-    ClientAuthentication::Step step = authentication.begin();
-    for (;;) {
-        bool ok = true;
-        if (!step.send.empty()) ok = co_await client_.write_all(step.send);
-        if (!ok) co_return false;
-        if (step.kind == ClientAuthentication::Step::Kind::granted) {
-            credentials_ = authentication.take_credentials();
-            co_return true;
-        }
-        if (step.kind == ClientAuthentication::Step::Kind::refused) {
-            spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, step.log);
-            refuse(step.sqlstate, step.message);
-            co_return false;
-        }
-        std::string body;
-        ok = co_await read_login_message(body);
-        if (!ok) co_return false;
-        step = authentication.on_message(body);
-        protocol::wipe(body);
-    }
-}
-
-/// The body of one 'p' message. False: anything else, or the client has gone.
-Task<bool> Session::read_login_message(std::string& body) {
-    char header[5];
-    bool ok = co_await client_.read_exactly(header, sizeof header);
-    if (!ok) co_return false;
-    const auto length = boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(header + 1));
-    if (header[0] != static_cast<char>(protocol::FrontendType::password) || length < 4 ||
-        length > protocol::FrameScanner::login_limit) {
-        if (header[0] != static_cast<char>(protocol::FrontendType::terminate)) {
-            refuse("08P01",
-                   fmt::format("expected a password response, got message type {}", static_cast<int>(header[0])));
-        }
-        co_return false;
-    }
-    body.resize(length - 4);
-    ok = co_await client_.read_exactly(body.data(), body.size());
-    co_return ok;
 }
 
 // ---------------------------------------------------------------------------------------------------- first backend
@@ -373,6 +303,7 @@ Task<bool> Session::greet() {
         boost::asio::detached);
     set_busy(false);
     set_phase(Phase::idle);
+    asked_ = control::Clock::now();
     worker_.arm_later(shared_from_this());
     send_to_client(hello);
     if (!to_client_.empty()) co_return co_await flush_client();

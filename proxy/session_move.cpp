@@ -206,7 +206,7 @@ Task<std::string> Session::open_armed(Side side) {
 
 /// Never fails: what cannot be done now is told by view(), and done again by the move.
 Task<void> Session::arm(control::ArmRequest request) {
-    if (task_ || closing_ || !current_ || replication_ || current_->side == request.standby) co_return;
+    if (task_ || closing_ || !current_ || ends_with_switch() || current_->side == request.standby) co_return;
     const auto self = shared_from_this();
     const TaskMark mark(task_, *this);
     arm_failure_.clear();
@@ -372,7 +372,7 @@ Task<void> Session::move_in_background() {
     while (task_ && !closing_) co_await task_ended_.wait();
     const Gate::View gate = worker_.shared().gate.view();
     if (closing_ || !current_ || busy_ || !gate.lets_pass() || current_->side == gate.side) co_return;
-    if (replication_) {
+    if (ends_with_switch()) {
         ++worker_.tally().ended;
         worker_.counters().ended.add();
         end("57P01", "terminating replication connection because the database was switched to another server",

@@ -5,12 +5,15 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "control/data_plane.hpp"
 #include "proxy/cancel_registry.hpp"
 #include "proxy/gate.hpp"
+#include "proxy/hba_rules.hpp"
+#include "proxy/ident_maps.hpp"
 #include "proxy/tls.hpp"
 
 namespace turnout::proxy {
@@ -20,6 +23,8 @@ struct Runtime {
     control::DataPlaneSettings settings;
     TlsContext server_tls;
     std::array<TlsContext, 2> client_tls;
+    std::optional<HbaRules> rules;  ///< of the hba_file, if there is one
+    IdentMaps maps;
 
     /// Throws std::runtime_error that names what could not be used.
     static std::shared_ptr<const Runtime> make(const control::DataPlaneSettings& settings);

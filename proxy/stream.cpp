@@ -3,13 +3,19 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pwd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 
 namespace turnout::proxy {
@@ -120,6 +126,7 @@ Task<std::string> Stream::accept_tls(ssl_ctx_st* context) {
 }
 
 Task<std::string> Stream::connect_tls(ssl_ctx_st* context, std::string host_name, bool verify_name) {
+    if (verify_name && host_name.empty()) return no_host_name();
     ssl_ = SSL_new(context);
     SSL_set_fd(ssl_, fd_);
     SSL_set_connect_state(ssl_);
@@ -131,6 +138,10 @@ Task<std::string> Stream::connect_tls(ssl_ctx_st* context, std::string host_name
     if (verify_name && is_address) X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_), host_name.c_str());
     if (verify_name && !is_address) SSL_set1_host(ssl_, host_name.c_str());
     return shake_hands();
+}
+
+Task<std::string> Stream::no_host_name() {
+    co_return "sslmode=verify-full needs a host name to compare the certificate with: give host besides hostaddr";
 }
 
 Task<std::string> Stream::shake_hands() {
@@ -168,6 +179,41 @@ void Stream::close() noexcept {
     boost::system::error_code ignored;
     socket_.close(ignored);
     fd_ = -1;
+}
+
+std::size_t unread_bytes(int socket) {
+    int bytes = 0;
+    return ::ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+std::string peer_user(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return {};
+    passwd entry{};
+    passwd* found = nullptr;
+    std::array<char, 4096> text{};
+    if (::getpwuid_r(peer.uid, &entry, text.data(), text.size(), &found) != 0 || found == nullptr) return {};
+    return found->pw_name;
+}
+
+void tune_socket(int socket, int family, const control::TcpSettings& tcp) {
+    if (family == AF_UNIX) return;
+    const auto set = [socket](int level, int option, int value) {
+        ::setsockopt(socket, level, option, &value, sizeof value);
+    };
+    const auto seconds = [](control::Milliseconds duration) {
+        return std::max(1, static_cast<int>(std::chrono::ceil<std::chrono::seconds>(duration).count()));
+    };
+    set(IPPROTO_TCP, TCP_NODELAY, 1);
+    const bool keepalives = tcp.keepalives && tcp.keepalives_idle.count() > 0;
+    set(SOL_SOCKET, SO_KEEPALIVE, keepalives ? 1 : 0);
+    if (keepalives) {
+        set(IPPROTO_TCP, TCP_KEEPIDLE, seconds(tcp.keepalives_idle));
+        set(IPPROTO_TCP, TCP_KEEPINTVL, seconds(tcp.keepalives_interval));
+        set(IPPROTO_TCP, TCP_KEEPCNT, static_cast<int>(tcp.keepalives_count));
+    }
+    set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(tcp.user_timeout.count()));
 }
 
 std::string peer_name(int socket) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "control/data_plane.hpp"
 #include "proxy/signal.hpp"
 
 struct ssl_st;
@@ -66,6 +67,7 @@ class Stream {
     bool pending() const noexcept;
 
   private:
+    static Task<std::string> no_host_name();
     Task<std::string> shake_hands();
     Io tls_result(int result) const noexcept;
 
@@ -76,6 +78,13 @@ class Stream {
     int family_;
     ssl_st* ssl_ = nullptr;
 };
+
+/// Bytes that the other end has sent and nobody has read; 0 for a socket that has gone.
+std::size_t unread_bytes(int socket);
+/// The name of the user whose process is at the other end of a Unix socket; empty: it cannot be told.
+std::string peer_user(int socket);
+/// TCP_NODELAY, keepalives and the user timeout. No effect on a Unix socket.
+void tune_socket(int socket, int family, const control::TcpSettings& tcp);
 
 /// "127.0.0.1:5432", "[::1]:5432" or "[local]" of the other end.
 std::string peer_name(int socket);

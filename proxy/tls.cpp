@@ -76,22 +76,53 @@ TlsContext make_client_tls(const control::ServerAddress& address) {
     if (!address.ssl_certificate.empty()) use_pair(context.get(), address.ssl_certificate, address.ssl_key);
     const bool has_root = !address.ssl_root_certificate.empty();
     const bool must_verify = address.ssl_mode == SslMode::verify_ca || address.ssl_mode == SslMode::verify_full;
-    if (has_root && SSL_CTX_load_verify_locations(context.get(), address.ssl_root_certificate.c_str(), nullptr) != 1) {
+    const bool system_roots = address.ssl_root_certificate == "system" || (must_verify && !has_root);
+    if (has_root && !system_roots &&
+        SSL_CTX_load_verify_locations(context.get(), address.ssl_root_certificate.c_str(), nullptr) != 1) {
         fail("root certificate file", address.ssl_root_certificate);
     }
-    if (must_verify && !has_root) SSL_CTX_set_default_verify_paths(context.get());
-    // libpq: `require` with a root certificate behaves like verify-ca.
-    if (must_verify || (address.ssl_mode == SslMode::require && has_root)) {
-        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
-    }
+    if (system_roots) SSL_CTX_set_default_verify_paths(context.get());
+    // libpq: with a root certificate every mode checks by it; `prefer` then goes on without TLS if it does not fit.
+    if (must_verify || has_root) SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
     SSL_CTX_set_alpn_protos(context.get(), kAlpn, sizeof kAlpn - 1);
     return context;
+}
+
+PeerCertificate peer_certificate(ssl_st* ssl) {
+    PeerCertificate peer;
+    X509* certificate = SSL_get0_peer_certificate(ssl);
+    if (certificate == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return peer;
+    peer.valid = true;
+    X509_NAME* subject = X509_get_subject_name(certificate);
+    if (const int size = X509_NAME_get_text_by_NID(subject, NID_commonName, nullptr, 0); size > 0) {
+        peer.common_name.resize(static_cast<std::size_t>(size) + 1);
+        X509_NAME_get_text_by_NID(subject, NID_commonName, peer.common_name.data(), size + 1);
+        peer.common_name.pop_back();
+    }
+    const std::unique_ptr<BIO, decltype(&BIO_free)> text(BIO_new(BIO_s_mem()), BIO_free);
+    if (text && X509_NAME_print_ex(text.get(), subject, 0, XN_FLAG_RFC2253) >= 0) {
+        char* bytes = nullptr;
+        const long size = BIO_get_mem_data(text.get(), &bytes);
+        peer.distinguished_name.assign(bytes, static_cast<std::size_t>(size));
+    }
+    for (std::string* name : {&peer.common_name, &peer.distinguished_name}) {
+        if (name->find('\0') != std::string::npos) name->clear();
+    }
+    return peer;
+}
+
+bool chose_alpn(ssl_st* ssl) {
+    const unsigned char* chosen = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(ssl, &chosen, &size);
+    return size > 0;
 }
 
 std::string tls_server_end_point(ssl_st* ssl, bool own) {
     X509* certificate = own ? SSL_get_certificate(ssl) : SSL_get0_peer_certificate(ssl);
     int digest_nid = NID_undef;
-    if (certificate == nullptr || OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, nullptr) != 1) {
+    // Not from the algorithm's name: RSA-PSS has its hash among its parameters.
+    if (certificate == nullptr || X509_get_signature_info(certificate, &digest_nid, nullptr, nullptr, nullptr) != 1) {
         return {};
     }
     const bool weak = digest_nid == NID_md5 || digest_nid == NID_sha1;

@@ -17,9 +17,21 @@ using TlsContext = std::shared_ptr<ssl_ctx_st>;
 /// For clients. Throws std::runtime_error that names the file which could not be used. Null when TLS is disabled.
 TlsContext make_server_tls(const control::ListenTls& settings);
 
-/// For a side, with libpq's reading of sslmode: certificates are checked from verify_ca on (and under `require` too
-/// when a root certificate is given). Throws std::runtime_error that names the file. Null when TLS is disabled.
+/// For a side, with libpq's reading of sslmode: certificates are checked from verify_ca on, and by every mode when a
+/// root certificate is given. Throws std::runtime_error that names the file. Null when TLS is disabled.
 TlsContext make_client_tls(const control::ServerAddress& address);
+
+/// What a client has shown, once the handshake has found it signed by an authority of ours.
+struct PeerCertificate {
+    bool valid = false;  ///< false: none was shown
+    std::string common_name;
+    std::string distinguished_name;  ///< as RFC 2253 writes it
+};
+/// Names with a zero byte in them come out empty.
+PeerCertificate peer_certificate(ssl_st* ssl);
+
+/// True if the client has named the protocol by ALPN, as direct TLS must.
+bool chose_alpn(ssl_st* ssl);
 
 /// tls-server-end-point (RFC 5929, 4.1): the hash of the server's certificate, by the hash of its own signature,
 /// SHA-256 in place of MD5 and SHA-1. Empty if it cannot be had. `own`: the certificate that we present, else the

@@ -19,11 +19,16 @@ constexpr std::size_t kNamed = 20;  // how many sessions a drain report names
 }  // namespace
 
 Worker::Worker(Shared& shared)
-    : shared_(shared), work_(context_.get_executor()), buffer_(kBufferSize), gate_timer_(context_) {}
+    : shared_(shared),
+      work_(context_.get_executor()),
+      buffer_(kBufferSize),
+      gate_timer_(context_),
+      idle_timer_(context_) {}
 
 Worker::~Worker() { stop(); }
 
 void Worker::start() {
+    post([this] { settings_changed(); });
     thread_ = std::thread([this] {
         pthread_setname_np(pthread_self(), "worker");
         context_.run();
@@ -38,8 +43,24 @@ void Worker::stop() {
         for (auto& [id, session] : sessions) session->close();
         work_.reset();
         gate_timer_.cancel();
+        idle_timer_.cancel();
     });
     thread_.join();
+}
+
+/// Idle sessions are looked for now and then: a timer for each would cost every transaction something.
+void Worker::settings_changed() {
+    idle_timer_.cancel();
+    const control::Milliseconds timeout = shared_.runtime()->settings.client_idle_timeout;
+    if (timeout.count() <= 0) return;
+    const control::Milliseconds longest(1000), shortest(10);
+    idle_timer_.expires_after(std::clamp(timeout / 4, shortest, longest));
+    idle_timer_.async_wait([this, timeout](boost::system::error_code error) {
+        if (error) return;
+        auto sessions = sessions_;
+        for (auto& [id, session] : sessions) session->end_if_idle(timeout);
+        settings_changed();
+    });
 }
 
 void Worker::adopt(int socket, int family) {
@@ -127,8 +148,9 @@ void Worker::answer_drain() {
     report.busy_at_close = busy_at_close_;
     report.outcome = still_closed ? control::DrainReport::Outcome::drained : control::DrainReport::Outcome::expired;
     for (auto& [id, session] : sessions_) {
-        const bool in_the_way =
-            still_closed ? close_.pinned != control::PinnedPolicy::end && session->pinned() : !session->safe();
+        const bool in_the_way = still_closed ? close_.pinned != control::PinnedPolicy::end && session->pinned() &&
+                                                   !session->ends_with_switch()
+                                             : !session->safe();
         if (!in_the_way) continue;
         if (still_closed) report.outcome = control::DrainReport::Outcome::pinned;
         if (report.holding_up.size() < kNamed) report.holding_up.push_back(session->view());
@@ -206,7 +228,7 @@ Task<void> Worker::run_armer() {
     if (--armers_ > 0 || !arm_gather_) co_return;
     control::ArmReport report;
     for (auto& [id, session] : sessions_) {
-        if (!session->logged_in()) continue;
+        if (!session->logged_in() || session->ends_with_switch()) continue;
         ++report.total;
         if (session->armed()) ++report.armed;
         if (session->pinned() || !session->armed()) report.not_movable.push_back(session->view());

@@ -83,6 +83,8 @@ class Worker {
     void views(const ViewsGather& gather);
     /// Ends everyone: at their safe points, or `now`.
     void end_sessions(bool now, const CountGather& gather);
+    /// Other settings have been published.
+    void settings_changed();
 
   private:
     void answer_quiet();
@@ -111,6 +113,7 @@ class Worker {
     bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;
     boost::asio::steady_timer gate_timer_;
+    boost::asio::steady_timer idle_timer_;
 
     // Arming and moving.
     std::optional<control::ArmRequest> arming_;

@@ -114,7 +114,7 @@ TEST_F(ControllerTest, ReloadTakesOverOrLeavesAllAsItWas) {
 
     write(std::string(kConfig) + "max_pause = \"90ms\"\n");
     plane_->reload_problem = "the certificate cannot be read";
-    EXPECT_EQ(execute("RELOAD").message, "the configuration is not taken over: the certificate cannot be read");
+    EXPECT_EQ(execute("RELOAD").detail, "the certificate cannot be read");
     EXPECT_EQ(controller_->config().switching.max_pause, Milliseconds(70));
 }
 

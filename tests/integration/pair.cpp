@@ -18,6 +18,7 @@ std::unique_ptr<support::Cluster> make_server(const PairOptions& options, int ma
     wanted.fsync = options.fsync;
     wanted.auth = options.auth;
     wanted.tls = options.tls;
+    wanted.hba = options.hba;
     // Streams that turn round start their workers anew; by default a server waits 5 s between two starts.
     wanted.settings = {{"wal_retrieve_retry_interval", "100ms"}};
     wanted.settings.insert(wanted.settings.end(), options.settings.begin(), options.settings.end());
@@ -48,6 +49,7 @@ Pair::Pair(PairOptions options) : options_(std::move(options)) {
     served.green = green_->conninfo("");
     served.databases = options_.databases;
     served.lines = options_.lines;
+    served.listen_too = options_.listen_too;
     if (options_.tls) {
         served.blue = verified(*blue_);
         served.green = verified(*green_);

@@ -27,6 +27,8 @@ struct PairOptions {
     /// Both servers have `ssl = on`, turnout verifies them (verify-full) and shows blue's certificate to clients.
     bool tls = false;
     std::vector<std::pair<std::string, std::string>> settings;  ///< of both servers
+    std::vector<std::string> hba;                               ///< first lines of both servers' pg_hba.conf
+    std::vector<std::string> listen_too;                        ///< as in ServedOptions
     /// More lines for turnout's configuration, as in ServedOptions.
     std::vector<std::pair<std::string, std::string>> lines;
 };

@@ -61,6 +61,35 @@ TEST(FirstPacket, TheDatabaseIsNamedLikeTheUser) {
     }
 }
 
+TEST(FirstPacket, SaysWhetherItWantsReplication) {
+    using Kind = std::optional<ReplicationKind>;
+    const struct {
+        const char* value;
+        Kind kind;
+    } rows[] = {{"database", ReplicationKind::database},
+                {"true", ReplicationKind::physical},
+                {"T", ReplicationKind::physical},
+                {"yes", ReplicationKind::physical},
+                {"on", ReplicationKind::physical},
+                {"1", ReplicationKind::physical},
+                {"false", ReplicationKind::none},
+                {"n", ReplicationKind::none},
+                {"oFF", ReplicationKind::none},
+                {"of", ReplicationKind::none},
+                {"0", ReplicationKind::none},
+                {"o", std::nullopt},
+                {"Database", std::nullopt},
+                {"", std::nullopt},
+                {"truely", std::nullopt},
+                {"2", std::nullopt}};
+    for (const auto& row : rows) {
+        StartupMessage message;
+        message.parameters = {{"user", "ann"}, {"replication", row.value}};
+        EXPECT_EQ(message.replication(), row.kind) << row.value;
+    }
+    EXPECT_EQ(StartupMessage{}.replication(), ReplicationKind::none);
+}
+
 TEST(FirstPacket, AsksForMoreAtEveryByte) {
     const std::string bytes = startup(version_3_0, "user\0ann\0\0"_b);
     for (std::size_t size = 0; size < bytes.size(); ++size) {

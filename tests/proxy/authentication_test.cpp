@@ -202,5 +202,91 @@ TEST(BackendLogin, SaysWhatToDoWhenTheClientGaveNothingToLogInWith) {
     EXPECT_NE(step.reason.find("auth_file"), std::string::npos);
 }
 
+/// The mechanism and gs2 flag with which a login answers an offer, or why it goes no further.
+std::string answer_to(bool plus, bool tls, const char* certificate, control::ChannelBinding wanted) {
+    std::string sasl;
+    if (plus) {
+        protocol::append_authentication_sasl(sasl, {protocol::scram_sha_256_plus, protocol::scram_sha_256});
+    } else {
+        protocol::append_authentication_sasl(sasl, {protocol::scram_sha_256});
+    }
+    const Credentials credentials = with_password(kPassword);
+    BackendLogin login(credentials, "nonce", tls, certificate, wanted);
+    const auto step = login.on_message(BackendType::authentication, body_of(sasl));
+    if (step.kind == BackendLogin::Step::Kind::failed) return step.reason;
+    protocol::SASLInitialResponse response;
+    if (protocol::parse(std::string_view(step.send).substr(protocol::header_size), response)) return "malformed";
+    return std::string(response.mechanism) + " " + std::string(response.data->substr(0, 1));
+}
+
+TEST(BackendLogin, BindsToTheChannelAsTheSideAsksFor) {
+    using control::ChannelBinding;
+    constexpr bool both = true, plain = false;
+    const struct {
+        bool plus;
+        bool tls;
+        const char* certificate;
+        ChannelBinding wanted;
+        const char* answer;
+    } rows[] = {
+        {both, true, "hash", ChannelBinding::prefer, "SCRAM-SHA-256-PLUS p"},
+        {both, true, "hash", ChannelBinding::require, "SCRAM-SHA-256-PLUS p"},
+        {both, true, "hash", ChannelBinding::disable, "SCRAM-SHA-256 n"},
+        {both, true, "", ChannelBinding::prefer, "SCRAM-SHA-256 n"},
+        {plain, true, "hash", ChannelBinding::prefer, "SCRAM-SHA-256 y"},
+        {plain, false, "", ChannelBinding::prefer, "SCRAM-SHA-256 n"},
+        {plain, true, "hash", ChannelBinding::require,
+         "channel binding is required, but the server does not offer SCRAM-SHA-256-PLUS"},
+        {plain, false, "", ChannelBinding::require,
+         "channel binding is required, but the server does not offer SCRAM-SHA-256-PLUS"},
+    };
+    for (const auto& row : rows)
+        EXPECT_EQ(answer_to(row.plus, row.tls, row.certificate, row.wanted), row.answer) << row.answer;
+    // A server that asks for nothing, or for the password itself, has not shown that nobody stands between.
+    std::string ok, clear;
+    protocol::append_authentication_ok(ok);
+    protocol::append_authentication_cleartext(clear);
+    const Credentials credentials = with_password(kPassword);
+    for (const std::string& message : {ok, clear}) {
+        BackendLogin login(credentials, "nonce", true, "hash", ChannelBinding::require);
+        const auto step = login.on_message(BackendType::authentication, body_of(message));
+        EXPECT_EQ(step.kind, BackendLogin::Step::Kind::failed);
+        EXPECT_TRUE(step.send.empty());
+    }
+}
+
+/// What the proxy answers to a client-first with this flag by this mechanism.
+std::string client_first(bool tls, std::string_view mechanism, const std::string& flag) {
+    AuthenticationInput in = input(AuthMethod::scram, scram_verifier());
+    in.tls = tls;
+    if (tls) in.channel_binding = "hash";
+    ClientAuthentication authentication(std::move(in));
+    EXPECT_EQ(authentication.begin().kind, Kind::ask);
+    std::string message;
+    protocol::append(message, protocol::SASLInitialResponse{mechanism, flag + ",,n=,r=nonce"});
+    const auto step = authentication.on_message(body_of(message));
+    return step.kind == Kind::ask ? "goes on" : step.sqlstate;
+}
+
+TEST(ClientAuthentication, ADowngradeOfChannelBindingIsRefused) {
+    const struct {
+        bool tls;
+        std::string_view mechanism;
+        const char* flag;
+        const char* answer;
+    } rows[] = {
+        {true, protocol::scram_sha_256_plus, "p=tls-server-end-point", "goes on"},
+        {true, protocol::scram_sha_256, "n", "goes on"},
+        {true, protocol::scram_sha_256, "y", "28000"},
+        {true, protocol::scram_sha_256_plus, "n", "08P01"},
+        {true, protocol::scram_sha_256_plus, "p=tls-unique", "08P01"},
+        {false, protocol::scram_sha_256, "y", "goes on"},
+        {false, protocol::scram_sha_256, "n", "goes on"},
+        {false, protocol::scram_sha_256_plus, "p=tls-server-end-point", "08P01"},
+    };
+    for (const auto& row : rows)
+        EXPECT_EQ(client_first(row.tls, row.mechanism, row.flag), row.answer) << row.mechanism << " " << row.flag;
+}
+
 }  // namespace
 }  // namespace turnout::proxy

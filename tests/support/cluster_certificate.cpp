@@ -37,7 +37,7 @@ void extend(X509* certificate, int kind, const char* value) {
     require(extension && X509_add_ext(certificate, extension.get(), -1) == 1, value);
 }
 
-Certificate sign(EVP_PKEY* key) {
+Certificate sign(EVP_PKEY* key, const std::string& common_name) {
     Certificate certificate(X509_new());
     require(certificate != nullptr, "memory");
     X509* x509 = certificate.get();
@@ -48,8 +48,8 @@ Certificate sign(EVP_PKEY* key) {
     X509_gmtime_adj(X509_getm_notAfter(x509), 24 * 3600);
     X509_set_pubkey(x509, key);
     X509_NAME* name = X509_get_subject_name(x509);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1,
-                               0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common_name.c_str()),
+                               -1, -1, 0);
     X509_set_issuer_name(x509, name);
     extend(x509, NID_basic_constraints, "critical,CA:TRUE");
     extend(x509, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
@@ -59,10 +59,11 @@ Certificate sign(EVP_PKEY* key) {
 
 }  // namespace
 
-void write_certificate(const std::filesystem::path& certificate_path, const std::filesystem::path& key_path) {
+void write_certificate(const std::filesystem::path& certificate_path, const std::filesystem::path& key_path,
+                       const std::string& common_name) {
     const Key key(EVP_EC_gen("P-256"));
     require(key != nullptr, "key");
-    const Certificate certificate = sign(key.get());
+    const Certificate certificate = sign(key.get(), common_name);
     const File key_file(std::fopen(key_path.c_str(), "w"));
     require(key_file != nullptr, key_path.string());
     std::filesystem::permissions(key_path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);

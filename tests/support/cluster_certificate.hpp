@@ -2,12 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace turnout::support {
 
 /// Writes a new P-256 key and a certificate signed by itself, valid for a day, for `localhost` and 127.0.0.1; the same
-/// file is the root to verify it by. Both are made with the permissions that PostgreSQL asks for (the key: owner only).
-/// Throws std::runtime_error.
-void write_certificate(const std::filesystem::path& certificate, const std::filesystem::path& key);
+/// file is the root to verify it by. Its subject is `CN=common_name`. Both are made with the permissions that
+/// PostgreSQL asks for (the key: owner only). Throws std::runtime_error.
+void write_certificate(const std::filesystem::path& certificate, const std::filesystem::path& key,
+                       const std::string& common_name = "localhost");
 
 }  // namespace turnout::support

@@ -1,0 +1,37 @@
+// One login and one query over a driver that is not libpq. Prints `ok`, or the SQLSTATE and the message.
+//
+//     node driver_matrix.js pg|postgres <host or socket directory> <port> <user> <password> [<certificate> <key>]
+//
+// With a certificate, or with "tls" in its place, over TLS.
+'use strict';
+const fs = require('fs');
+
+const [driver, host, port, user, password, certificate, key] = process.argv.slice(2);
+const pair = key ? { cert: fs.readFileSync(certificate), key: fs.readFileSync(key) } : {};
+const ssl = certificate ? { rejectUnauthorized: false, ...pair } : false;
+
+async function over_pg() {
+  const { Client } = require('pg');
+  const client = new Client({ host, port: Number(port), user, password, database: 'app', ssl });
+  client.on('error', () => {});
+  await client.connect();
+  const rows = (await client.query('SELECT current_user AS name, $1::int AS number', [7])).rows;
+  await client.end();
+  return rows[0];
+}
+
+async function over_postgres() {
+  const postgres = require('postgres');
+  const place = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port: Number(port) };
+  const sql = postgres({ ...place, user, password, database: 'app', ssl, max: 1, onnotice: () => {} });
+  try {
+    return (await sql`SELECT current_user AS name, ${7}::int AS number`)[0];
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+(driver === 'pg' ? over_pg : over_postgres)()
+  .then((row) => console.log(row.name === user && row.number === 7 ? 'ok' : JSON.stringify(row)))
+  .catch((error) => console.log(`${error.code} ${error.message}`))
+  .finally(() => process.exit(0));
