@@ -18,6 +18,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "control/auth_file.hpp"
 #include "control/config.hpp"
 #include "control/console.hpp"
 #include "control/controller.hpp"
@@ -154,6 +155,13 @@ int serve(const ServeRequest& request) {
         return static_cast<int>(control::ExitStatus::usage);
     }
     if (request.check_only) {
+        try {
+            (void)control::load_auth_file(config.auth.auth_file);
+            proxy::check_files(config.data_plane);
+        } catch (const std::runtime_error& wrong) {
+            std::cerr << wrong.what() << std::endl;
+            return static_cast<int>(control::ExitStatus::usage);
+        }
         std::cout << request.config << " is right" << std::endl;
         return 0;
     }

@@ -83,14 +83,6 @@ Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connecte
     co_return backend;
 }
 
-/// What pg_hba.conf's refusals have.
-bool is_invalid_authorization(const LoginFailure& failure) {
-    protocol::ErrorFields fields;
-    if (failure.refusal.size() <= protocol::header_size) return false;
-    if (protocol::parse(std::string_view(failure.refusal).substr(protocol::header_size), fields)) return false;
-    return fields.find(protocol::ErrorField::sqlstate) == "28000";
-}
-
 }  // namespace
 
 std::string Exchange::error() const {
@@ -117,8 +109,8 @@ Task<BackendResult> open_backend(boost::asio::io_context& context, Side side, st
                                  Parameters startup, const Credentials& credentials) {
     const control::ServerAddress& address = runtime->settings.sides[index(side)];
     const TlsContext& tls = runtime->client_tls[index(side)];
-    // Under `allow` a server that refuses a plain session is asked once more with TLS, and under `prefer` one whose
-    // pg_hba.conf refuses TLS, or whose TLS fails, once more without, as libpq does.
+    // Under `allow` a server that refuses a plain session is asked once more with TLS, and under `prefer` one that
+    // refuses a session with TLS, or whose TLS fails, once more without, as libpq does.
     const bool allow = address.ssl_mode == control::SslMode::allow && tls;
     const bool prefer = address.ssl_mode == control::SslMode::prefer && tls;
     for (TlsTry which : {TlsTry::first, TlsTry::second}) {
@@ -132,7 +124,7 @@ Task<BackendResult> open_backend(boost::asio::io_context& context, Side side, st
         BackendResult result = co_await log_in(context, side, std::move(open), kLoginTimeout, startup, credentials,
                                                address.channel_binding);
         const auto* refused = std::get_if<LoginFailure>(&result);
-        const bool again = refused != nullptr && (allow || (prefer && encrypted && is_invalid_authorization(*refused)));
+        const bool again = refused != nullptr && (allow || (prefer && encrypted && !refused->refusal.empty()));
         if (!again || which == TlsTry::second) co_return result;
     }
     co_return LoginFailure{{}, "no login was tried"};

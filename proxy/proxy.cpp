@@ -297,6 +297,8 @@ class Proxy final : public control::DataPlane {
 
 }  // namespace
 
+void check_files(const control::DataPlaneSettings& settings) { (void)Runtime::make(settings); }
+
 std::unique_ptr<control::DataPlane> make_data_plane(boost::asio::any_io_executor control,
                                                     control::RoleDirectory& directory) {
     return std::make_unique<Proxy>(std::move(control), directory);

@@ -12,4 +12,8 @@ namespace turnout::proxy {
 std::unique_ptr<control::DataPlane> make_data_plane(boost::asio::any_io_executor control,
                                                     control::RoleDirectory& directory);
 
+/// Reads the files that the settings name (certificates, keys, rules, maps). Throws std::runtime_error that names what
+/// cannot be used.
+void check_files(const control::DataPlaneSettings& settings);
+
 }  // namespace turnout::proxy

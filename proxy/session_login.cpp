@@ -71,6 +71,7 @@ Task<bool> Session::log_in() {
     }
     control::RoleAnswer answer = co_await look_up_role(shared.gate.view().side);
     if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) {
+        spdlog::warn("cannot look up user \"{}\" from {}: {}", user_, address_, unknown->message);
         refuse_unreachable(unknown->message);
         co_return false;
     }

@@ -236,7 +236,7 @@ Task<void> Session::arm(control::ArmRequest request) {
 }
 
 Task<void> Session::look_again() {
-    const bool can_ask = current_ && !busy_ && !task_ && !closing_ && inbox_.empty() && !replication_ &&
+    const bool can_ask = current_ && !busy_ && !task_ && !closing_ && inbox_.empty() && !ends_with_switch() &&
                          worker_.shared().gate.view().lets_pass();
     if (!can_ask || !may_be_pinned()) co_return;
     const auto self = shared_from_this();
@@ -247,7 +247,7 @@ Task<void> Session::look_again() {
 // -------------------------------------------------------------------------------------------------------- the window
 
 bool Session::has_to_bring(Side standby) const {
-    if (!logged_in() || replication_ || current_->side == standby) return false;
+    if (!logged_in() || ends_with_switch() || current_->side == standby) return false;
     const bool stale = armed_ && armed_->side == standby && !armed_->holdings.empty();
     return stale || !state_.holdings.empty() || holdings_uncertain() || may_be_pinned();
 }

@@ -158,7 +158,7 @@ TEST_F(Handshakes, ALongCancelKeyCancelsItsOwnStatementOnly) {
                                   "state = 'active'"),
               "1");
     cancel(client.pid(), client.secret());
-    EXPECT_EQ(client.messages(), "E(57014) Z");
+    EXPECT_EQ(client.messages(), "T E(57014) Z");
 }
 
 }  // namespace

@@ -250,6 +250,12 @@ TEST_F(Methods, RulesAreReadAgainOnSighupAllOrNothing) {
     EXPECT_NE(login(over("plain", user), user).find("pg_hba.conf rejects"), std::string::npos);
     files_->write_rules("host all m_trust all trust\nhosts all all all trust\nlocal all all scrum\n");
     reload(*pair_, "RELOAD ends: ");
+    const bench::Exit checked =
+        bench::run_program({.arguments = {TURNOUT_PROGRAM, "serve", "--check-config", "--config",
+                                          pair_->turnout().configuration().string()},
+                            .environment = {}});
+    EXPECT_EQ(checked.status, 2);
+    EXPECT_NE(checked.err.find("hba:2: invalid connection type"), std::string::npos) << checked.err;
     EXPECT_NE(pair_->turnout().log().find("hba:2: invalid connection type \"hosts\""), std::string::npos);
     EXPECT_NE(pair_->turnout().log().find("hba:3: invalid authentication method \"scrum\""), std::string::npos);
     EXPECT_NE(login(over("plain", user), user).find("pg_hba.conf rejects"), std::string::npos) << "as before";

@@ -23,10 +23,10 @@ class Replication : public testing::Test {
     }
 
     static std::string program(const char* name) { return bench::client_program(name); }
-    std::vector<std::string> as_app() const {
+    std::vector<std::string> as_app() {
         return {"-h", "127.0.0.1", "-p", std::to_string(pair_.turnout().port()), "-U", Pair::kRole};
     }
-    bench::Program::Options run(const char* name, std::vector<std::string> arguments) const {
+    bench::Program::Options run(const char* name, std::vector<std::string> arguments) {
         std::vector<std::string> all{program(name)};
         for (const std::string& word : as_app()) all.push_back(word);
         for (std::string& word : arguments) all.push_back(std::move(word));

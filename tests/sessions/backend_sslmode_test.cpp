@@ -28,9 +28,9 @@ class BackendSslmode : public testing::Test {
             .fsync = false,
             .auth = support::ClusterAuth::scram,
             .tls = true,
-            .hba = {"hostssl all only_tls all trust", "hostnossl all only_plain all trust", "local all any trust"}});
+            .hba = {"hostssl all only_tls all trust", "hostnossl all only_plain all trust", "local all either trust"}});
         server_->execute(
-            "CREATE ROLE only_tls LOGIN; CREATE ROLE only_plain LOGIN; CREATE ROLE any LOGIN PASSWORD 'secret'");
+            "CREATE ROLE only_tls LOGIN; CREATE ROLE only_plain LOGIN; CREATE ROLE either LOGIN PASSWORD 'secret'");
         other_ = fs::temp_directory_path() / ("turnout_other_" + std::to_string(::getpid()));
         support::write_certificate(other_.string() + ".crt", other_.string() + ".key");
     }
@@ -85,7 +85,7 @@ fs::path BackendSslmode::other_;
 
 TEST_F(BackendSslmode, EveryModeIsAsLibpqHasIt) {
     for (const std::string mode : {"disable", "allow", "prefer", "require"}) {
-        for (const std::string user : {"only_tls", "only_plain", "any"})
+        for (const std::string user : {"only_tls", "only_plain", "either"})
             compare("host=127.0.0.1 sslmode=" + mode, user);
     }
 }
@@ -97,7 +97,7 @@ TEST_F(BackendSslmode, CertificatesAreVerifiedAsLibpqDoesIt) {
         for (const std::string& root : {right, wrong}) {
             for (const std::string host : {"host=127.0.0.1", "host=localhost",
                                            "host=elsewhere.example hostaddr=127.0.0.1", "hostaddr=127.0.0.1"})
-                compare(host + " sslmode=" + mode + root, "any");
+                compare(host + " sslmode=" + mode + root, "either");
         }
     }
 }
@@ -105,7 +105,7 @@ TEST_F(BackendSslmode, CertificatesAreVerifiedAsLibpqDoesIt) {
 TEST_F(BackendSslmode, ChannelBindingIsAsLibpqHasIt) {
     for (const std::string binding : {"disable", "prefer", "require"}) {
         for (const std::string mode : {"disable", "require"}) {
-            for (const std::string user : {"any", "only_tls"})
+            for (const std::string user : {"either", "only_tls"})
                 compare("host=127.0.0.1 sslmode=" + mode + " channel_binding=" + binding, user);
         }
     }
@@ -114,10 +114,10 @@ TEST_F(BackendSslmode, ChannelBindingIsAsLibpqHasIt) {
 TEST_F(BackendSslmode, SeveralPlacesAreTriedInOrder) {
     const std::string port = std::to_string(server_->port());
     const std::string socket = server_->directory().string();
-    compare("host=127.0.0.1,127.0.0.1 port=1," + port + " sslmode=require", "any");
-    compare("host=/nonexistent,localhost sslmode=disable", "any");
-    compare("host=" + socket + " sslmode=require", "any");
-    compare("host=localhost port=1", "any");
+    compare("host=127.0.0.1,127.0.0.1 port=1," + port + " sslmode=require", "either");
+    compare("host=/nonexistent,localhost sslmode=disable", "either");
+    compare("host=" + socket + " sslmode=require", "either");
+    compare("host=localhost port=1", "either");
 }
 
 }  // namespace
