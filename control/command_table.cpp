@@ -139,7 +139,8 @@ const std::array kSessions{Column{"id", kBigint},
                            Column{"connected_seconds", kReal},
                            Column{"transaction_seconds", kReal},
                            Column{"prepared_statements", kBigint},
-                           Column{"queries", kBigint}};
+                           Column{"queries", kBigint},
+                           Column{"carries"}};
 const std::array kLag{Column{"database"}, Column{"bytes", kBigint},          Column{"seconds", kReal},
                       Column{"state"},    Column{"retained_bytes", kBigint}, Column{"wal_status"}};
 const std::array kSides{Column{"side"},

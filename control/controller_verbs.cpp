@@ -10,6 +10,7 @@
 #include "control/pg_error.hpp"
 #include "control/recovery_driver.hpp"
 #include "control/report.hpp"
+#include "control/switch_words.hpp"
 #include "control/sync.hpp"
 #include "control/verify.hpp"
 
@@ -40,6 +41,11 @@ asio::awaitable<PreflightInput> Controller::preflight_input(PreflightStage stage
     input.end_bypassing = config_.switching.bypassing == Bypassing::end;
     for (const std::vector<SessionView> views = co_await sessions(); const SessionView& session : views) {
         ++input.sessions;
+        if (session.movable == Movable::pinned) {
+            input.pinned.push_back(words::session(session));
+        } else {
+            ++input.movable;
+        }
         if (session.side == input.active && session.server_pid != 0) input.own_pids.insert(session.server_pid);
     }
     co_return input;

@@ -154,6 +154,7 @@ struct SessionView {
     Microseconds transaction{0};  ///< since its transaction began; 0 when idle
     std::uint64_t prepared_statements = 0;
     std::uint64_t queries = 0;
+    std::string carries;  ///< what goes with it, as far as it was asked: "2 settings, 1 channel, 1 advisory lock"
 };
 
 // --------------------------------------------------------------------------------------------------------- policies
@@ -186,17 +187,30 @@ struct MoveReport {
     std::uint64_t held = 0;   ///< of these: had something to say while the gate was closed
     std::uint64_t moved = 0;
     std::uint64_t ended = 0;           ///< by policy (57P01)
+    std::uint64_t recovered = 0;       ///< a statement was run again, or a transaction taken over, unnoticed
     std::uint64_t failed = 0;          ///< the move failed; the client got an error that says so
     std::vector<Microseconds> stalls;  ///< one per held session, unordered
 };
 
 // -------------------------------------------------------------------------------------------------------- the gate
 
+/// A session whose statement waits for an advisory lock on the active side. If it is left behind, closing the holder's
+/// old backend would grant it there: two holders.
+struct LockWaiter {
+    std::int32_t server_pid = 0;
+    std::uint64_t locks_held = 0;  ///< advisory locks (rows of pg_locks) that it was granted before
+};
+
 struct CloseRequest {
     std::uint64_t attempt = 0;  ///< greater than every one before
     /// Absolute. When it passes before the claim, the gate opens towards the old side by itself.
     Clock::time_point deadline = Clock::time_point::max();
     PinnedPolicy pinned = PinnedPolicy::wait;
+    /// Their statements are cancelled and run again where the session is then, unnoticed.
+    std::vector<LockWaiter> lock_waiters;
+    /// From then on the statements of sessions that are not at a safe point yet are cancelled: run again where that
+    /// cannot be noticed, ended with 40001 otherwise; open transactions end with 40001. nullopt: they are waited for.
+    std::optional<Clock::time_point> cancel_at;
 };
 
 struct DrainReport {
@@ -217,6 +231,7 @@ struct DataPlaneCounters {
     std::uint64_t cancels = 0;
     std::uint64_t moves = 0;
     std::uint64_t moves_failed = 0;
+    std::uint64_t moves_recovered = 0;        ///< statements run again and transactions taken over
     std::uint64_t sessions_ended = 0;         ///< by a pinned policy
     std::array<std::uint64_t, 5> sessions{};  ///< gauge: login, idle, active, in transaction, held
     /// Query time (first byte of a Query/Sync group forwarded to its ReadyForQuery), cumulative histogram per side over
@@ -225,6 +240,9 @@ struct DataPlaneCounters {
                                                                 0.025,  0.05,    0.1,    0.25,  0.5,    1.0,   5.0};
     std::array<std::array<std::uint64_t, 15>, 2> query_buckets{};  ///< last: +Inf; not cumulative
     std::array<std::uint64_t, 2> query_microseconds{};
+    /// From a move's first question to its change-over, over the same bounds.
+    std::array<std::uint64_t, 15> move_buckets{};  ///< last: +Inf; not cumulative
+    std::uint64_t move_microseconds = 0;
 };
 
 // ------------------------------------------------------------------------------------------------- the data plane

@@ -55,6 +55,9 @@ void add_totals(std::vector<MetricFamily>& families, const DataPlaneCounters& co
         {"turnout_server_received_bytes_total", "Bytes received from servers.", counters.server_bytes},
         {"turnout_cancels_total", "Cancel requests of clients.", counters.cancels},
         {"turnout_moves_total", "Sessions moved from one side to the other.", counters.moves},
+        {"turnout_moves_recovered_total",
+         "Statements run again and transactions taken over by a move, unnoticed by their clients.",
+         counters.moves_recovered},
         {"turnout_move_failures_total", "Sessions that could not be moved and were told so.", counters.moves_failed},
         {"turnout_sessions_ended_total", "Sessions ended by the policy for pinned ones.", counters.sessions_ended},
     };
@@ -70,6 +73,31 @@ void add_sessions(std::vector<MetricFamily>& families, const DataPlaneCounters& 
             sample(static_cast<double>(counters.sessions[i]), MetricType::Gauge, {{"state", kStates[i]}}));
 }
 
+prometheus::ClientMetric::Histogram histogram(const std::array<std::uint64_t, 15>& buckets,
+                                              std::uint64_t microseconds) {
+    prometheus::ClientMetric::Histogram histogram;
+    std::uint64_t cumulative = 0;
+    for (std::size_t i = 0; i < buckets.size(); ++i) {
+        cumulative += buckets[i];
+        const double bound = i < DataPlaneCounters::kQuerySecondsBounds.size()
+                                 ? DataPlaneCounters::kQuerySecondsBounds[i]
+                                 : std::numeric_limits<double>::infinity();
+        histogram.bucket.push_back({cumulative, bound});
+    }
+    histogram.sample_count = cumulative;
+    histogram.sample_sum = seconds(Microseconds(microseconds));
+    return histogram;
+}
+
+void add_move_seconds(std::vector<MetricFamily>& families, const DataPlaneCounters& counters) {
+    families.push_back(family("turnout_move_seconds",
+                              "Time from a move's first question to its change-over, of moves that succeeded.",
+                              MetricType::Histogram));
+    ClientMetric metric;
+    metric.histogram = histogram(counters.move_buckets, counters.move_microseconds);
+    families.back().metric.push_back(std::move(metric));
+}
+
 void add_query_seconds(std::vector<MetricFamily>& families, const DataPlaneCounters& counters) {
     families.push_back(family("turnout_query_seconds",
                               "Time from a request's first byte to its ReadyForQuery, by side.",
@@ -77,17 +105,7 @@ void add_query_seconds(std::vector<MetricFamily>& families, const DataPlaneCount
     for (const Side side : {Side::blue, Side::green}) {
         ClientMetric metric;
         metric.label = {{"side", std::string(name(side))}};
-        std::uint64_t cumulative = 0;
-        const auto& buckets = counters.query_buckets[index(side)];
-        for (std::size_t i = 0; i < buckets.size(); ++i) {
-            cumulative += buckets[i];
-            const double bound = i < DataPlaneCounters::kQuerySecondsBounds.size()
-                                     ? DataPlaneCounters::kQuerySecondsBounds[i]
-                                     : std::numeric_limits<double>::infinity();
-            metric.histogram.bucket.push_back({cumulative, bound});
-        }
-        metric.histogram.sample_count = cumulative;
-        metric.histogram.sample_sum = seconds(Microseconds(counters.query_microseconds[index(side)]));
+        metric.histogram = histogram(counters.query_buckets[index(side)], counters.query_microseconds[index(side)]);
         families.back().metric.push_back(std::move(metric));
     }
 }
@@ -168,6 +186,7 @@ std::string Metrics::text() const {
     add_sessions(families, snapshot.counters);
     add_totals(families, snapshot.counters);
     add_query_seconds(families, snapshot.counters);
+    add_move_seconds(families, snapshot.counters);
     auto observed = switches_->registry.Collect();
     families.insert(families.end(), std::make_move_iterator(observed.begin()), std::make_move_iterator(observed.end()));
     return prometheus::TextSerializer().Serialize(families);

@@ -36,6 +36,8 @@ struct PreflightInput {
     PreflightStage stage = PreflightStage::before_switch;
     std::set<std::int32_t> own_pids;  ///< backends of the proxy's sessions, on the active side
     std::uint64_t sessions = 0;       ///< that will need a connection to the standby
+    std::uint64_t movable = 0;        ///< of these: now, or when their transaction ends
+    std::vector<std::string> pinned;  ///< sentences: who cannot be moved, and why
     bool end_bypassing = false;       ///< sessions that bypass the proxy will be ended: a warning, not a refusal
 };
 

@@ -71,6 +71,7 @@ asio::awaitable<Findings> identity(Context& context);
 asio::awaitable<Findings> versions(Context& context);
 asio::awaitable<Findings> room_for_replication(Context& context);
 asio::awaitable<Findings> room_for_sessions(Context& context);
+asio::awaitable<Findings> pinned_sessions(Context& context);
 asio::awaitable<Findings> dump_program(Context& context);
 asio::awaitable<Findings> roles(Context& context);
 asio::awaitable<Findings> bypassing(Context& context);

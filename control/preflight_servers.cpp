@@ -196,6 +196,19 @@ asio::awaitable<Findings> roles(Context& context) {
     co_return found;
 }
 
+/// What a switch does with them is its policy's: a warning here, with the reasons.
+asio::awaitable<Findings> pinned_sessions(Context& context) {
+    Findings found;
+    const PreflightInput& input = context.input;
+    if (!input.pinned.empty()) {
+        found.push_back(finding(Severity::warn, "", input.pinned,
+                                fmt::format("{} session{} can be moved, {} cannot", input.movable,
+                                            input.movable == 1 ? "" : "s", input.pinned.size()),
+                                "end what pins them, or choose what becomes of them with --pinned"));
+    }
+    co_return found;
+}
+
 asio::awaitable<Findings> bypassing(Context& context) {
     Findings found;
     const std::vector<Outsider> outsiders =

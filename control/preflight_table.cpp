@@ -211,6 +211,7 @@ const std::vector<Check>& table() {
         {"wal_level", true, true, &kWalLevel, nullptr},
         {"replication_room", true, true, nullptr, room_for_replication},
         {"connection_room", false, true, nullptr, room_for_sessions},
+        {"pinned_sessions", false, true, nullptr, pinned_sessions},
         {"pg_dump", true, false, nullptr, dump_program},
         {"slot_limits", true, true, &kSlotLimits, nullptr},
         {"slot_health", true, true, &kSlotHealth, nullptr},

@@ -116,7 +116,7 @@ Answer show_sessions(const std::vector<SessionView>& sessions) {
         table.rows.push_back({number(s.id), s.user, s.database, s.application, s.state, std::string(name(s.movable)),
                               s.reason, std::string(name(s.side)), s.address, boolean(s.tls), boolean(s.armed),
                               std::to_string(s.client_pid), std::to_string(s.server_pid), seconds(s.connected),
-                              seconds(s.transaction), number(s.prepared_statements), number(s.queries)});
+                              seconds(s.transaction), number(s.prepared_statements), number(s.queries), s.carries});
     return table_answer(std::move(table));
 }
 

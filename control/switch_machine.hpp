@@ -129,6 +129,7 @@ class SwitchMachine {
     void attempt_failed(const SwitchStep& step, const reply::Failed& failure);
     void moment_seen(const reply::Moment& moment);
     bool is_good(const reply::Moment& moment) const;
+    bool cancels(const reply::Moment& moment) const;
     void look_again();
     void record_attempt();
     void registered(const reply::Registered& reply);

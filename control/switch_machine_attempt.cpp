@@ -81,7 +81,13 @@ bool SwitchMachine::is_good(const reply::Moment& moment) const {
     const bool close = moment.broken.empty() && moment.lag_bytes <= request_.patience.lag_bytes &&
                        moment.lag_time <= std::min(request_.patience.lag_time, request_.max_pause / 2);
     const bool hurried = now_ > attempts_from_ + (deadline_ - attempts_from_) / 2;
-    return close && (moment.obstacles.empty() || hurried);
+    return close && (moment.obstacles.empty() || hurried || cancels(moment));
+}
+
+/// A statement that waits for a synchronous standby commits when it is cancelled: where there is one, nothing is.
+bool SwitchMachine::cancels(const reply::Moment& moment) const {
+    return request_.long_transactions == LongTransactions::cancel && !request_.rehearsal() &&
+           !moment.synchronous_standby;
 }
 
 void SwitchMachine::look_again() {
@@ -123,7 +129,10 @@ void SwitchMachine::close_gate() {
     ++report_.attempts;
     report_.phases.clear();
     enter(SwitchPhase::draining, attempt_deadline_ + request_.max_pause);
-    ask(step::CloseGate{{gate_attempt(), attempt_deadline_, request_.pinned}});
+    CloseRequest close{gate_attempt(), attempt_deadline_, request_.pinned, last_moment_.lock_waiters};
+    // What is nearly done is let through.
+    if (cancels(last_moment_)) close.cancel_at = now_ + request_.max_pause / 4;
+    ask(step::CloseGate{std::move(close)});
 }
 
 void SwitchMachine::drained(const reply::Drained& reply) {

@@ -34,7 +34,15 @@ constexpr const char* kLongTransactions =
     "SELECT pid, usename, datname, application_name, state, "
     "extract(epoch FROM clock_timestamp() - xact_start)::float8 FROM pg_stat_activity "
     "WHERE backend_type = 'client backend' AND datname = ANY ($1::text[]) AND application_name <> $2 "
-    "AND xact_start < clock_timestamp() - make_interval(secs => $3::float8) ORDER BY xact_start LIMIT 20";
+    "AND xact_start < clock_timestamp() - make_interval(secs => $3::float8) "
+    "AND wait_event IS DISTINCT FROM 'advisory' ORDER BY xact_start LIMIT 20";
+
+/// Who waits for an advisory lock, with the number of those that it was granted; and whether commits are synchronous.
+constexpr const char* kLockWaiters =
+    "WITH locks AS MATERIALIZED (SELECT pid, granted FROM pg_locks WHERE locktype = 'advisory') "
+    "SELECT pid, (SELECT count(*) FROM locks held WHERE held.pid = locks.pid AND held.granted) FROM locks "
+    "WHERE NOT granted";
+constexpr const char* kSynchronous = "SELECT current_setting('synchronous_standby_names') <> ''";
 
 }  // namespace
 
@@ -220,6 +228,12 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
                                                running.get(i, 1), running.get(i, 2), running.get(i, 3),
                                                running.get(i, 4), running.as<double>(i, 5)));
     }
+    const PgResult waiters = co_await active.query(kLockWaiters);
+    for (int i = 0; i < waiters.rows(); ++i) {
+        moment.lock_waiters.push_back({waiters.as<std::int32_t>(i, 0), waiters.as<std::uint64_t>(i, 1)});
+    }
+    const PgResult synchronous = co_await active.query(kSynchronous);
+    moment.synchronous_standby = synchronous.as<bool>(0, 0);
     if (!moment.broken.empty()) co_return moment;
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         const auto began = Clock::now();

@@ -174,8 +174,10 @@ struct Armed {
 struct Moment {
     std::int64_t lag_bytes = 0;  ///< of the stream that is furthest behind
     Microseconds lag_time{0};
-    std::vector<std::string> broken;     ///< streams that do not stream
-    std::vector<std::string> obstacles;  ///< long or large transactions
+    std::vector<std::string> broken;       ///< streams that do not stream
+    std::vector<std::string> obstacles;    ///< long or large transactions
+    std::vector<LockWaiter> lock_waiters;  ///< of the proxy's sessions or others
+    bool synchronous_standby = false;      ///< the active side waits for one when it commits
 };
 struct Registered {
     bool armed = false;  ///< false: the generation is decided already, take the next

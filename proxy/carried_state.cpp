@@ -302,6 +302,29 @@ Replay replay_holdings(const Holdings& there, const Holdings& wanted) {
     return replay;
 }
 
+std::string rollback_batch() {
+    std::string out;
+    protocol::append(out, protocol::Close{protocol::Target::statement, kName});
+    add_command(out, "ROLLBACK");
+    protocol::append_sync(out);
+    return out;
+}
+
+std::string begin_batch(std::string_view text) {
+    std::string out;
+    add_command(out, text);
+    protocol::append_sync(out);
+    return out;
+}
+
+std::string failed_transaction_batch() {
+    std::string out;
+    add_command(out, "BEGIN");
+    protocol::append(out, protocol::Execute{"turnout_no_such_portal", 0});
+    protocol::append_sync(out);
+    return out;
+}
+
 Replay replay_statements(const protocol::StatementDifference& difference) {
     Replay replay;
     const auto sync = [&] {

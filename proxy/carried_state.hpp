@@ -68,6 +68,13 @@ Replay replay_holdings(const Holdings& there, const Holdings& wanted);
 /// do.
 Replay replay_statements(const protocol::StatementDifference& difference);
 
+/// ROLLBACK, that does not touch the client's unnamed statement.
+std::string rollback_batch();
+/// A BEGIN with this text.
+std::string begin_batch(std::string_view text);
+/// A transaction that has failed: its status is `E`.
+std::string failed_transaction_batch();
+
 /// How often each lock was taken is in no view: it is released until the server says that it is not held.
 Replay release_and_count(const std::vector<AdvisoryLock>& locks);
 /// Reads the replies to release_and_count(); one number for each lock.

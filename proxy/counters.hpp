@@ -30,18 +30,30 @@ enum class Phase : std::uint8_t { login, idle, active, in_transaction, held };
 struct WorkerCounters {
     Count clients;                ///< gauge
     std::array<Count, 5> phases;  ///< gauges, by Phase
-    Count logins, logins_failed, queries, transactions, client_bytes, server_bytes, cancels, moves, moves_failed, ended;
+    Count logins, logins_failed, queries, transactions, client_bytes, server_bytes, cancels, moves, moves_failed,
+        moves_recovered, ended;
     std::array<std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1>, 2> query_buckets;
     std::array<Count, 2> query_microseconds;
+    std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1> move_buckets;
+    Count move_microseconds;
 
-    void query_took(Side side, control::Microseconds time) {
+    static std::size_t bucket_of(control::Microseconds time) {
         const double seconds = static_cast<double>(time.count()) * 1e-6;
         std::size_t bucket = 0;
         while (bucket < control::DataPlaneCounters::kQuerySecondsBounds.size() &&
                seconds > control::DataPlaneCounters::kQuerySecondsBounds[bucket]) {
             ++bucket;
         }
-        query_buckets[index(side)][bucket].add();
+        return bucket;
+    }
+
+    void move_took(control::Microseconds time) {
+        move_buckets[bucket_of(time)].add();
+        move_microseconds.add(static_cast<std::uint64_t>(time.count()));
+    }
+
+    void query_took(Side side, control::Microseconds time) {
+        query_buckets[index(side)][bucket_of(time)].add();
         query_microseconds[index(side)].add(static_cast<std::uint64_t>(time.count()));
     }
 
@@ -55,7 +67,12 @@ struct WorkerCounters {
         sum.cancels += cancels.load();
         sum.moves += moves.load();
         sum.moves_failed += moves_failed.load();
+        sum.moves_recovered += moves_recovered.load();
         sum.sessions_ended += ended.load();
+        for (std::size_t bucket = 0; bucket < move_buckets.size(); ++bucket) {
+            sum.move_buckets[bucket] += move_buckets[bucket].load();
+        }
+        sum.move_microseconds += move_microseconds.load();
         for (std::size_t phase = 0; phase < phases.size(); ++phase) sum.sessions[phase] += phases[phase].load();
         for (std::size_t side = 0; side < 2; ++side) {
             for (std::size_t bucket = 0; bucket < query_buckets[side].size(); ++bucket) {

@@ -87,6 +87,7 @@ MoveReport merge(std::vector<MoveReport> parts) {
         sum.held += part.held;
         sum.moved += part.moved;
         sum.ended += part.ended;
+        sum.recovered += part.recovered;
         sum.failed += part.failed;
         sum.stalls.insert(sum.stalls.end(), part.stalls.begin(), part.stalls.end());
     }

@@ -173,6 +173,22 @@ bool Session::may_be_pinned() const {
     return unreadable_ || has(changes_.since_read(), suspicious) || (spoke_ && !state_.pinned.empty());
 }
 
+/// What goes with it, for people. Settings and holdings as of the last reading.
+std::string Session::carries() const {
+    std::string text;
+    const auto add = [&](std::size_t count, std::string_view what) {
+        if (count == 0) return;
+        text += fmt::format("{}{} {}{}", text.empty() ? "" : ", ", count, what, count == 1 ? "" : "s");
+    };
+    add(state_.settings.size(), "setting");
+    if (!state_.session_authorization.empty()) text += (text.empty() ? "" : ", ") + std::string("authorization");
+    if (!state_.role.empty() && state_.role != "none") text += (text.empty() ? "" : ", ") + std::string("role");
+    add(ledger_.statements().live().size() + state_.sql_prepared.size(), "prepared statement");
+    add(state_.holdings.channels.size(), "channel");
+    add(state_.holdings.locks.size(), "advisory lock");
+    return text;
+}
+
 control::SessionView Session::view() const {
     control::SessionView view;
     view.id = id_;
@@ -213,6 +229,7 @@ control::SessionView Session::view() const {
     if (busy_ && transaction_ != control::Clock::time_point{}) {
         view.transaction = std::chrono::duration_cast<control::Microseconds>(now - transaction_);
     }
+    view.carries = carries();
     view.prepared_statements = ledger_.statements().live().size();
     view.queries = queries_;
     return view;

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "control/data_plane.hpp"
+#include "protocol/batch.hpp"
 #include "protocol/framing.hpp"
 #include "protocol/session_changes.hpp"
 #include "protocol/session_ledger.hpp"
@@ -71,6 +72,15 @@ class Session : public std::enable_shared_from_this<Session> {
     bool armed() const { return armed_ != nullptr; }
     control::SessionView view() const;
 
+    /// At a closed gate: whether its open transaction can go on, or be ended, on either side, so that nobody waits for
+    /// it. step_back() when the gate has opened to the old side.
+    bool step_aside();
+    void step_back();
+    /// Cancels what runs; see session_interrupt.cpp. `locks`: advisory locks that it held before, if known.
+    Task<void> interrupt(std::optional<std::uint64_t> locks, bool only_to_run_again);
+    bool on(Side side) const { return current_ && current_->side == side; }
+    std::int32_t server_pid() const { return current_ ? current_->pid : 0; }
+
     /// Worker's arming and moving; see the .cpp.
     Task<void> arm(control::ArmRequest request);
     void disarm();
@@ -100,6 +110,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void set_phase(Phase phase);
     std::string pin_reason() const;
     bool streams_replication() const;
+    std::string carries() const;
 
     // session_login.cpp
     Task<bool> log_in();
@@ -156,6 +167,21 @@ class Session : public std::enable_shared_from_this<Session> {
     void flush_client_later();
     void tell_changed_parameters(const Backend& backend);
 
+    // session_interrupt.cpp
+    /// A transaction that is open while the session lets the gate close: only BEGIN was said; it has failed; the switch
+    /// ends it.
+    enum class Aside { none, begun, failed, cancelled };
+    std::optional<std::uint64_t> locks_before_batch() const;
+    bool can_run_again(std::optional<std::uint64_t>& locks) const;
+    void finish_interrupt(std::string_view again);
+    bool take_interrupted(const protocol::Frame& frame, std::string_view bytes);
+    std::string begin_text() const;
+    Task<std::string> leave_transaction(Backend& backend);
+    Task<std::string> enter_transaction(Backend& backend, Aside aside);
+    bool refuse_in_ended_transaction(const protocol::Frame& frame);
+    void at_rest();
+    void count_recovered();
+
     // session_move.cpp
     Task<std::string> ask(Backend& backend, std::string_view bytes, Exchange& exchange);
     bool holdings_uncertain() const;
@@ -164,6 +190,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<void> roll_back_question(Backend& backend);
     Task<std::string> read_state();
     Task<std::string> read_urgent();
+    Task<std::string> look_in_window();
     Task<std::string> try_to_bring(Side standby);
     enum class Locks { later, too };
     Task<std::string> replay(Backend& backend, Locks locks);
@@ -220,6 +247,22 @@ class Session : public std::enable_shared_from_this<Session> {
     bool task_ = false;      ///< arm() or a move is under way
     bool asking_ = false;    ///< a question is on the session's own backend: the client's messages wait
     bool bringing_ = false;  ///< bring_holdings() is under way
+
+    // The present batch, and what becomes of it or of its transaction when the server changes.
+    protocol::Batch batch_;
+    bool batch_from_idle_ = false;     ///< it began at a safe point
+    bool batch_answered_ = false;      ///< the client has heard something of it
+    bool batch_locks_certain_ = true;  ///< when it began, its advisory locks were known
+    bool savepoint_ = false;           ///< the open transaction has one, perhaps
+    Aside aside_ = Aside::none;
+    bool owes_failure_ = false;  ///< the switch has ended the transaction, and the client does not know yet
+    bool drop_message_ = false;  ///< the rest of a message that was refused
+    bool interrupting_ = false;
+    bool interrupt_answered_ = false;
+    bool client_cancelled_ = false;
+    bool keeping_back_ = false;
+    bool kept_back_cancelled_ = false;  ///< the answer is 57014
+    std::string kept_back_;
     Phase phase_ = Phase::login;
     control::Clock::time_point asked_{}, transaction_{};
     std::uint64_t queries_ = 0;

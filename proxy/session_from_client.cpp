@@ -26,9 +26,16 @@ void append_cancelled(std::string& out) {
 
 Task<void> Session::pump_client() {
     while (!closing_) {
+        if (!inbox_.empty()) {
+            // A statement that was cancelled, to be run again.
+            const bool go_on = co_await work_off_inbox();
+            if (!go_on) co_return;
+            continue;
+        }
         if (!client_.pending()) {
             const bool ready = co_await client_.wait(Stream::Status::want_read);
             if (!ready) co_return;
+            if (!inbox_.empty()) continue;
         }
         std::vector<char>& buffer = worker_.buffer();
         const Stream::Io io = client_.read(buffer.data() + stash_.size(), buffer.size() - stash_.size());
@@ -85,6 +92,7 @@ Task<bool> Session::work_off_inbox() {
 Session::Hold Session::hold_back(char type) const {
     const auto frontend = static_cast<FrontendType>(type);
     if (frontend == FrontendType::terminate || skip_to_sync_ || streams_replication()) return Hold::no;
+    if (interrupting_) return Hold::gate;
     const Gate::View gate = worker_.shared().gate.view();
     const protocol::ReplyLedger& replies = ledger_.replies();
     if (!busy_ || asking_) {
@@ -138,13 +146,25 @@ std::string_view Session::forward(std::string_view bytes) {
             if (type == FrontendType::sync && frame.finished) {
                 skip_to_sync_ = false;
                 std::string ready;
-                protocol::append(ready, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
+                protocol::append(ready, protocol::ReadyForQuery{ledger_.replies().status()});
                 send_to_client(ready);
                 flush_client_later();
             }
             continue;
         }
+        if (drop_message_ || (owes_failure_ && frame.starts() && refuse_in_ended_transaction(frame))) {
+            drop_message_ = drop_message_ && !frame.finished;
+            send_up_to(rest.data());
+            rest.remove_prefix(frame.size);
+            unsent = rest.data();
+            continue;
+        }
         if (frame.starts()) note_frontend(frame);
+        if (frame.starts() && frame.finished) {
+            batch_.add(rest.substr(0, frame.size));
+        } else {
+            batch_.lose();
+        }
         rest.remove_prefix(frame.size);
     }
     send_up_to(rest.data());
@@ -154,6 +174,13 @@ std::string_view Session::forward(std::string_view bytes) {
 void Session::note_frontend(const Frame& frame) {
     const protocol::ReplyLedger& replies = ledger_.replies();
     const bool was_quiet = replies.ready_owed() == 0;
+    if (replies.quiet() && !replies.batch_open()) {
+        batch_.clear();
+        batch_from_idle_ = replies.safe();
+        batch_answered_ = false;
+        batch_locks_certain_ = !holdings_uncertain();
+        aside_ = Aside::none;
+    }
     changes_.on_frontend(static_cast<FrontendType>(frame.type), frame.body, frame.state == FrameState::whole);
     ledger_.on_frontend(frame);
     spoke_ = true;
@@ -203,7 +230,7 @@ Task<bool> Session::wait_for_permission() {
             set_phase(before == Phase::login ? before : Phase::held);
             worker_.hold(shared_from_this());
             co_await may_go_on_.wait();
-        } else if (asking_ || (task_ && current_ && current_->side != gate.side)) {
+        } else if (asking_ || interrupting_ || (task_ && current_ && current_->side != gate.side)) {
             co_await may_go_on_.wait();
         } else if (current_ && current_->side != gate.side) {
             stalled = true;
@@ -224,7 +251,8 @@ Task<bool> Session::wait_for_permission() {
 
 /// The client cancels a statement that is held: the proxy answers, the server never hears of it. True: done.
 bool Session::refuse_held_statement() {
-    if ((busy_ && !asking_) || from_client_.mid_message()) return false;
+    const bool not_held = (busy_ && !asking_) || aside_ != Aside::none || interrupting_;
+    if (not_held || from_client_.mid_message()) return false;
     std::string answer;
     bool found = false;
     while (!found && !inbox_.empty()) {

@@ -84,6 +84,10 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
         char* body = data + (rest.data() - data) + protocol::header_size;
         if (frame.starts() && !take_frame(backend, frame, body, forward)) return false;
         if (!present && frame.state != FrameState::continuing) watch(backend, frame, body, rest.substr(0, frame.size));
+        if (forward && interrupting_) {
+            send_up_to(rest.data());
+            forward = !take_interrupted(frame, rest.substr(0, frame.size));
+        }
         if (!forward) {
             send_up_to(rest.data());
             unsent = rest.data() + frame.size;
@@ -92,15 +96,28 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
         // The chunk up to here goes out before anybody is told that the session is quiet.
         if (present && frame.type == static_cast<char>(BackendType::ready_for_query)) {
             send_up_to(rest.data());
-            if (ledger_.replies().safe()) {
-                set_phase(Phase::idle);
-                set_busy(false);
-                if (!late_notifications_.empty()) send_to_client(std::exchange(late_notifications_, {}));
+            if (interrupting_) {
+                interrupt_answered_ = ledger_.replies().ready_owed() == 0;
+            } else {
+                at_rest();
             }
         }
     }
     send_up_to(rest.data());
     return true;
+}
+
+/// A ReadyForQuery has gone to the client.
+void Session::at_rest() {
+    if (!late_notifications_.empty()) send_to_client(std::exchange(late_notifications_, {}));
+    const protocol::ReplyLedger& replies = ledger_.replies();
+    if (replies.safe()) {
+        savepoint_ = owes_failure_ = false;
+        set_phase(Phase::idle);
+        set_busy(false);
+    } else if (worker_.shared().gate.view().state != Gate::State::open) {
+        step_aside();
+    }
 }
 
 /// A message begins. Of the present backend it is accounted for; `forward` becomes false if the client must not see it.
@@ -124,11 +141,16 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
     }
     if (!forward) return true;
     if (type == BackendType::notification_response && frame.state == FrameState::whole) readdress(backend, frame, body);
-    if (type == BackendType::command_complete) changes_.on_command_complete(frame.body);
+    if (type == BackendType::command_complete) {
+        changes_.on_command_complete(frame.body);
+        savepoint_ = savepoint_ || frame.body.starts_with("SAVEPOINT");
+    }
     if (type == BackendType::error_response) {
         protocol::ErrorFields fields;
         backend.said_fatal = !protocol::parse(frame.body, fields) && fields.fatal();
     }
+    if (type == BackendType::notice_response || !is_asynchronous(type))
+        batch_answered_ = batch_answered_ || !keeping_back_;
     const protocol::Reply reply = ledger_.on_backend(frame);
     if (reply.to == protocol::ReplyTo::probe) forward = false;
     answered(reply, type);

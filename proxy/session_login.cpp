@@ -213,6 +213,7 @@ Task<void> Session::serve_cancel_request(std::int32_t pid, std::string secret) {
 Task<void> Session::cancel() {
     worker_.counters().cancels.add();
     if (closing_ || !current_ || refuse_held_statement()) co_return;
+    client_cancelled_ = true;
     // Between the messages of a move nothing of the client's runs anywhere.
     if ((!busy_ && !streams_replication()) || asking_) co_return;
     auto backend = current_;

@@ -76,13 +76,7 @@ std::vector<std::string> Session::names_to_ask() const {
 
 /// A question failed inside its transaction.
 Task<void> Session::roll_back_question(Backend& backend) {
-    std::string rollback;
-    protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
-    protocol::append(rollback, protocol::Parse{"turnout_question", "ROLLBACK", {}});
-    protocol::append(rollback, protocol::Bind{"turnout_question", "turnout_question", {}, {}, {}});
-    protocol::append(rollback, protocol::Execute{"turnout_question", 0});
-    protocol::append(rollback, protocol::Close{protocol::Target::statement, "turnout_question"});
-    protocol::append_sync(rollback);
+    const std::string rollback = rollback_batch();
     Exchange ignored(worker_.context());
     co_await ask(backend, rollback, ignored);
 }
@@ -223,7 +217,7 @@ Task<void> Session::arm(control::ArmRequest request) {
         }
     }
     if (closing_) co_return;
-    const bool can_ask = !busy_ && inbox_.empty() && worker_.shared().gate.view().lets_pass();
+    const bool can_ask = !busy_ && aside_ == Aside::none && inbox_.empty() && worker_.shared().gate.view().lets_pass();
     if (can_ask && needs_reading()) co_await read_state();
     // A statement that is being made, or a reading that had to be put off, is brought after the gate has opened.
     auto armed = armed_;
@@ -236,8 +230,8 @@ Task<void> Session::arm(control::ArmRequest request) {
 }
 
 Task<void> Session::look_again() {
-    const bool can_ask = current_ && !busy_ && !task_ && !closing_ && inbox_.empty() && !ends_with_switch() &&
-                         worker_.shared().gate.view().lets_pass();
+    const bool can_ask = current_ && !busy_ && aside_ == Aside::none && !task_ && !closing_ && inbox_.empty() &&
+                         !ends_with_switch() && worker_.shared().gate.view().lets_pass();
     if (!can_ask || !may_be_pinned()) co_return;
     const auto self = shared_from_this();
     const TaskMark mark(task_, *this);
@@ -249,7 +243,7 @@ Task<void> Session::look_again() {
 bool Session::has_to_bring(Side standby) const {
     if (!logged_in() || ends_with_switch() || current_->side == standby) return false;
     const bool stale = armed_ && armed_->side == standby && !armed_->holdings.empty();
-    return stale || !state_.holdings.empty() || holdings_uncertain() || may_be_pinned();
+    return aside_ == Aside::cancelled || stale || !state_.holdings.empty() || holdings_uncertain() || may_be_pinned();
 }
 
 Task<void> Session::bring_holdings(Side standby) {
@@ -266,10 +260,29 @@ Task<void> Session::bring_holdings(Side standby) {
     worker_.became_safe();
 }
 
+/// Questions cannot be put to a transaction that stepped aside: it is left for them, and entered again.
+Task<std::string> Session::look_in_window() {
+    const bool uncertain = may_be_pinned() || holdings_uncertain();
+    if (!uncertain && aside_ != Aside::cancelled) co_return std::string();
+    const Aside aside = aside_;
+    auto backend = current_;
+    std::string failure;
+    if (aside != Aside::none) failure = co_await leave_transaction(*backend);
+    if (failure.empty() && uncertain) failure = co_await read_urgent();
+    if (failure.empty() && aside != Aside::none) failure = co_await enter_transaction(*backend, aside);
+    if (!failure.empty()) co_return fmt::format("its state could not be read: {}", failure);
+    if (aside == Aside::cancelled) {
+        owes_failure_ = true;
+        ledger_.replies().reset(protocol::TransactionStatus::failed);
+        if (aside_ == aside) aside_ = Aside::failed;
+    }
+    co_return std::string();
+}
+
 Task<std::string> Session::try_to_bring(Side standby) {
-    if (may_be_pinned() || holdings_uncertain()) {
-        std::string failure = co_await read_urgent();
-        if (!failure.empty()) co_return fmt::format("its state could not be read: {}", failure);
+    {
+        std::string failure = co_await look_in_window();
+        if (!failure.empty()) co_return failure;
     }
     const bool wrong_side = armed_ && armed_->side != standby;
     if (!state_.pinned.empty() || closing_ || wrong_side) co_return std::string();
@@ -306,6 +319,11 @@ void Session::disarm() {
 
 /// At a safe point, the gate open towards `side`: everything the session has is brought there. Returns what went wrong.
 Task<std::string> Session::move(Side side) {
+    const Aside aside = aside_;
+    if (aside != Aside::none) {
+        std::string failure = co_await leave_transaction(*current_);
+        if (!failure.empty()) co_return failure;
+    }
     if (needs_reading()) {
         const std::string failure = co_await read_state();
         if (!failure.empty()) co_return state_.pinned;
@@ -330,9 +348,25 @@ Task<std::string> Session::move(Side side) {
         Exchange exchange(worker_.context());
         co_await ask(*current_, sync, exchange);
     }
+    if (aside != Aside::none && target->stream->open()) {
+        failure = co_await enter_transaction(*target, aside);
+        if (!failure.empty()) co_return failure;
+    }
     if (closing_ || target != armed_ || !target->stream->open()) co_return "the new server closed the connection";
     change_over();
+    if (aside == Aside::none) co_return std::string();
+    aside_ = Aside::none;
+    ledger_.replies().reset(aside == Aside::begun ? protocol::TransactionStatus::in_transaction
+                                                  : protocol::TransactionStatus::failed);
+    set_busy(true);
+    set_phase(Phase::in_transaction);
+    count_recovered();
     co_return std::string();
+}
+
+void Session::count_recovered() {
+    worker_.counters().moves_recovered.add();
+    ++worker_.tally().recovered;
 }
 
 /// The one swap.
@@ -353,8 +387,12 @@ void Session::change_over() {
 Task<bool> Session::move_or_end(Side side) {
     const auto self = shared_from_this();
     const TaskMark mark(task_, *this);
+    const auto began = control::Clock::now();
     const std::string failure = co_await move(side);
-    if (failure.empty()) co_return true;
+    if (failure.empty()) {
+        worker_.counters().move_took(std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - began));
+        co_return true;
+    }
     if (closing_) co_return false;
     spdlog::error("session {} of user \"{}\" could not be moved to {}: {}", id_, user_, name(side), failure);
     worker_.counters().moves_failed.add();
@@ -371,7 +409,7 @@ Task<void> Session::move_in_background() {
     const auto self = shared_from_this();
     while (task_ && !closing_) co_await task_ended_.wait();
     const Gate::View gate = worker_.shared().gate.view();
-    if (closing_ || !current_ || busy_ || !gate.lets_pass() || current_->side == gate.side) co_return;
+    if (closing_ || !current_ || busy_ || interrupting_ || !gate.lets_pass() || current_->side == gate.side) co_return;
     if (ends_with_switch()) {
         ++worker_.tally().ended;
         worker_.counters().ended.add();

@@ -74,7 +74,12 @@ Task<bool> Stream::wait(Status want) {
     if (fd_ < 0) co_return false;
     const auto kind = want == Status::want_write ? Socket::wait_write : Socket::wait_read;
     auto [error] = co_await socket_.async_wait(kind, as_value);
-    co_return !error && fd_ >= 0;
+    co_return (!error || error == boost::asio::error::operation_aborted) && fd_ >= 0;
+}
+
+void Stream::interrupt() noexcept {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
 }
 
 Task<bool> Stream::read_exactly(void* data, std::size_t size) {

@@ -43,6 +43,8 @@ class Stream {
 
     /// Waits until the socket is ready as `want_read` or `want_write` asks; false when it was closed meanwhile.
     Task<bool> wait(Status want);
+    /// Ends the present waits as if the socket were ready: the next attempt tells.
+    void interrupt() noexcept;
 
     /// Whole transfers, for handshakes. False: the peer has gone or the stream failed.
     Task<bool> read_exactly(void* data, std::size_t size);

@@ -1,5 +1,6 @@
 #include "proxy/worker.hpp"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
@@ -23,7 +24,8 @@ Worker::Worker(Shared& shared)
       work_(context_.get_executor()),
       buffer_(kBufferSize),
       gate_timer_(context_),
-      idle_timer_(context_) {}
+      idle_timer_(context_),
+      cancel_timer_(context_) {}
 
 Worker::~Worker() { stop(); }
 
@@ -44,6 +46,7 @@ void Worker::stop() {
         work_.reset();
         gate_timer_.cancel();
         idle_timer_.cancel();
+        cancel_timer_.cancel();
     });
     thread_.join();
 }
@@ -87,7 +90,41 @@ void Worker::gate_closed(const control::CloseRequest& request, const DrainGather
     busy_at_close_ = busy_;
     brought_ = false;
     watch_gate(request.attempt, request.deadline);
+    ++busy_;  // the drain is answered below, once
+    clear_the_way();
+    --busy_;
     if (busy_ == 0 || shared_.gate.view().state == Gate::State::open) answer_drain();
+}
+
+/// Sessions that need not be waited for make way: transactions that can go on elsewhere, and statements that wait for
+/// an advisory lock, which is held by somebody who will be on the other side.
+void Worker::clear_the_way() {
+    cancels_ = false;
+    cancel_timer_.cancel();
+    if (shared_.gate.view().state == Gate::State::open) return;
+    if (close_.cancel_at) cancel_at(*close_.cancel_at, close_.attempt);
+    auto sessions = sessions_;
+    for (auto& [id, session] : sessions) {
+        if (session->step_aside()) continue;
+        for (const control::LockWaiter& waiter : close_.lock_waiters) {
+            if (waiter.server_pid != session->server_pid()) continue;
+            boost::asio::co_spawn(context_, session->interrupt(waiter.locks_held, true), boost::asio::detached);
+        }
+    }
+}
+
+void Worker::cancel_at(control::Clock::time_point at, std::uint64_t attempt) {
+    cancel_timer_.expires_at(at);
+    cancel_timer_.async_wait([this, attempt](boost::system::error_code error) {
+        const Gate::View gate = shared_.gate.view();
+        if (error || gate.attempt != attempt || gate.state == Gate::State::open) return;
+        cancels_ = true;
+        auto sessions = sessions_;
+        for (auto& [id, session] : sessions) {
+            if (!session->step_aside())
+                boost::asio::co_spawn(context_, session->interrupt(std::nullopt, false), boost::asio::detached);
+        }
+    });
 }
 
 void Worker::paused(const CountGather& gather) {
@@ -130,9 +167,15 @@ void Worker::gate_changed() {
     const Gate::View gate = shared_.gate.view();
     if (gate.state == Gate::State::open) {
         gate_timer_.cancel();
+        cancel_timer_.cancel();
+        cancels_ = false;
         if (drain_) answer_drain();
         auto sessions = sessions_;
-        for (auto& [id, session] : sessions) session->stop_bringing();
+        for (auto& [id, session] : sessions) {
+            if (!session->on(gate.side)) continue;
+            session->stop_bringing();
+            session->step_back();
+        }
     }
     if (!gate.lets_pass()) return;
     auto held = std::move(held_);
@@ -186,8 +229,10 @@ void Worker::opened_to_new_side(const MomentGather& gather) {
             ++tally_.ended;
             counters_.ended.add();
             session->end("57P01",
-                         "terminating connection because its session state cannot be moved to the other server",
-                         "The database is being switched to another server; connect again.");
+                         fmt::format("terminating connection because the database is switched to {} and the session "
+                                     "cannot be moved: {}",
+                                     name(shared_.gate.view().side), session->view().reason),
+                         "Connect again.");
         }
     }
     gate_changed();

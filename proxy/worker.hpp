@@ -70,6 +70,8 @@ class Worker {
     control::MoveReport& tally() { return tally_; }
     /// Functions may change session state behind a plain SELECT, as the last arming was told.
     bool hidden_state() const { return hidden_state_; }
+    /// Open transactions are ended and statements cancelled: the present attempt asks for it, and its time has come.
+    bool cancels() const { return cancels_; }
 
     // --- on the worker's own thread, posted by the data plane
     void gate_closed(const control::CloseRequest& request, const DrainGather& gather);
@@ -90,6 +92,8 @@ class Worker {
     void answer_quiet();
     bool bring_holdings();
     Task<void> look_at_sessions(ViewsGather gather);
+    void clear_the_way();
+    void cancel_at(control::Clock::time_point at, std::uint64_t attempt);
     void answer_drain();
     void watch_gate(std::uint64_t attempt, control::Clock::time_point at);
     Task<void> run_armer();
@@ -112,8 +116,8 @@ class Worker {
     std::uint64_t busy_at_close_ = 0;
     bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;
-    boost::asio::steady_timer gate_timer_;
-    boost::asio::steady_timer idle_timer_;
+    boost::asio::steady_timer gate_timer_, idle_timer_, cancel_timer_;
+    bool cancels_ = false;
 
     // Arming and moving.
     std::optional<control::ArmRequest> arming_;

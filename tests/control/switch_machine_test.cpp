@@ -431,7 +431,7 @@ TEST(SwitchMachine, late_answers_are_of_the_past) {
 
 TEST(SwitchMachine, policies_that_do_not_exist_yet_are_refused) {
     SwitchRequest request = two_databases();
-    request.long_transactions = LongTransactions::cancel;
+    request.long_transactions = LongTransactions::read_only;
     SwitchWorld world(request);
     world.run();
     EXPECT_EQ(name(world.machine.report().outcome), "refused");

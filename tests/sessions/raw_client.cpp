@@ -146,6 +146,19 @@ std::string RawClient::transcript(unsigned ready) {
     return text;
 }
 
+std::string RawClient::transcript_to_the_end() {
+    std::string text;
+    try {
+        for (;;) {
+            const protocol::Frame frame = take();
+            text += frame.type;
+            for (const char c : frame.body) text += c >= ' ' && c <= '~' ? c : '.';
+        }
+    } catch (const std::runtime_error&) {
+        return text;
+    }
+}
+
 std::string RawClient::next(unsigned count) {
     std::string text;
     while (count-- > 0) text += (text.empty() ? "" : " ") + describe(take());

@@ -26,6 +26,8 @@ class RawClient {
     /// Every message up to and including the `ready`-th ReadyForQuery, one a line with its body as text. Notifications
     /// are kept apart.
     std::string transcript(unsigned ready);
+    /// Every message until the other end closes the connection, in the same form.
+    std::string transcript_to_the_end();
     /// Those that transcript() met: "channel|payload|own" or "channel|payload|other", by the pid.
     const std::vector<std::string>& notifications() const { return notifications_; }
     /// The types of the next `count` messages.
