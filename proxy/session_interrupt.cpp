@@ -158,7 +158,7 @@ bool Session::take_interrupted(const protocol::Frame& frame, std::string_view by
 /// no longer holds up the drain.
 bool Session::step_aside() {
     const protocol::ReplyLedger& replies = ledger_.replies();
-    const bool still = busy_ && current_ && !closing_ && !replication_ && !ended_by_client_ && !interrupting_ &&
+    const bool still = busy_ && current_ && !closing_ && !ends_with_switch() && !ended_by_client_ && !interrupting_ &&
                        !asking_ && !bringing_ && aside_ == Aside::none && replies.quiet() && !replies.batch_open() &&
                        !replies.skipping() && !from_client_.mid_message() && !skip_to_sync_;
     if (!still) return false;
