@@ -74,7 +74,7 @@ Served::Served(ServedOptions options) : options_(std::move(options)) {
     port_ = free_port();
     metrics_port_ = free_port();
     write_configuration();
-    start();
+    if (options_.start) start();
 }
 
 Served::~Served() {
@@ -107,8 +107,10 @@ void Served::write_configuration() const {
     fs::permissions(configuration(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
-void Served::start() {
-    pid_ = support::spawn({.arguments = {options_.program.string(), "serve", "--config", configuration().string()},
+void Served::start(const std::vector<std::string>& arguments) {
+    std::vector<std::string> command{options_.program.string(), "serve", "--config", configuration().string()};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    pid_ = support::spawn({.arguments = std::move(command),
                            .directory = directory_,
                            .output = directory_ / "log",
                            .user = std::nullopt,
@@ -170,7 +172,7 @@ std::string Served::conninfo(std::string_view user, std::string_view password, s
 }
 
 Program::Options Served::verb(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), options_.program.string());
+    arguments.insert(arguments.begin(), (options_.verbs.empty() ? options_.program : options_.verbs).string());
     arguments.insert(arguments.end(), {"--admin", directory_.string()});
     return {.arguments = std::move(arguments)};
 }

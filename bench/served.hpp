@@ -18,10 +18,12 @@
 namespace turnout::bench {
 
 struct ServedOptions {
-    std::filesystem::path program;  ///< the executable `turnout`
+    std::filesystem::path program;  ///< the executable `turnout`, which is started with `serve`
+    std::filesystem::path verbs{};  ///< the executable that the verbs are run with; empty: the same
     std::string blue;               ///< control's conninfo, without a database
     std::string green;
     std::vector<std::string> databases{"app"};
+    bool start = true;  ///< false: it is configured only, and start() is called later
     /// More lines for the configuration: a section's name without brackets and the line. [switch] max_pause and the
     /// like go here.
     std::vector<std::pair<std::string, std::string>> lines;
@@ -34,15 +36,16 @@ struct ServedOptions {
 /// process, however that ends. All functions throw std::runtime_error with the end of its log. One thread at a time.
 class Served {
   public:
-    /// Writes the configuration and starts; returns when the admin socket answers.
+    /// Writes the configuration and starts (see ServedOptions::start); returns when the admin socket answers.
     explicit Served(ServedOptions options);
     /// Stops it and removes its directory.
     ~Served();
     Served(const Served&) = delete;
     Served& operator=(const Served&) = delete;
 
-    /// Starts it again after stop() or kill(), with the same configuration, ports and state.
-    void start();
+    /// Starts it again after stop() or kill(), with the same configuration, ports and state; `arguments` are more for
+    /// `serve`.
+    void start(const std::vector<std::string>& arguments = {});
     /// SIGTERM, and waits for its end; returns the exit status.
     int stop();
     void kill();

@@ -99,7 +99,7 @@ Controller::Controller(asio::any_io_executor executor, ControllerSettings settin
       data_plane_(make_data_plane(executor, directory_)),
       state_(config_.state_file),
       single_flight_(cluster_),
-      switcher_(std::make_unique<Switcher>(cluster_, *data_plane_, state_)),
+      switcher_(std::make_unique<Switcher>(cluster_, *data_plane_, state_, std::move(settings.step_watch))),
       nobody_{false, "turnout is starting and finds out which side is active", "Try again in a moment."},
       reports_(report_directory(config_)),
       feed_(settings.feed),

@@ -51,6 +51,7 @@ struct ControllerSettings {
     std::string version;
     bool take_over = false;    ///< end another turnout that still holds the locks
     LiveFeed* feed = nullptr;  ///< of the status page; must outlive the controller
+    StepWatch step_watch{};    ///< for tests
 };
 
 class Controller {
@@ -122,6 +123,7 @@ class Controller {
     boost::asio::awaitable<Answer> check();
     boost::asio::awaitable<Answer> sync(const Progress& progress);
     boost::asio::awaitable<Answer> verify(const Command& command, const Progress& progress);
+    boost::asio::awaitable<std::optional<Answer>> verified_first(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> switch_over(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> finish();
     boost::asio::awaitable<Answer> abort();

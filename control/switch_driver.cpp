@@ -39,8 +39,8 @@ SwitchRequest request_for(const SwitchOptions& options, const Cluster& cluster) 
 
 }  // namespace
 
-Switcher::Switcher(const Cluster& cluster, DataPlane& data_plane, StateFile& state)
-    : cluster_(cluster), data_plane_(data_plane), state_(state) {}
+Switcher::Switcher(const Cluster& cluster, DataPlane& data_plane, StateFile& state, StepWatch watch)
+    : cluster_(cluster), data_plane_(data_plane), state_(state), watch_(std::move(watch)) {}
 
 Switcher::~Switcher() { disk_.join(); }
 
@@ -85,7 +85,7 @@ asio::awaitable<SwitchReport> Switcher::run(SwitchOptions options, SwitchProgres
     if (current_ != nullptr) throw std::logic_error("a switch runs already");
     SwitchRequest request = request_for(options, cluster_);
     if (auto refused = co_await number(options, request)) co_return *refused;
-    SwitchRun run(cluster_, data_plane_, state_, disk_, doubtful_, options, request, std::move(progress),
+    SwitchRun run(cluster_, data_plane_, state_, disk_, doubtful_, options, request, std::move(progress), watch_,
                   co_await asio::this_coro::executor);
     current_ = &run;
     SwitchReport report = co_await run.run();

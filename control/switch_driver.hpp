@@ -16,6 +16,7 @@
 #include "control/switch_doubtful.hpp"
 #include "control/switch_report.hpp"
 #include "control/switch_request.hpp"
+#include "control/switch_steps.hpp"
 
 namespace turnout::control {
 
@@ -37,12 +38,19 @@ struct SwitchOptions {
 /// One line for each phase that begins: "drain", "catch_up".
 using SwitchProgress = std::function<void(std::string line)>;
 
+/// Where a switch stands with one of its steps: about to begin it, in it (what it sends first is sent), or told of its
+/// end.
+enum class StepMoment { before, within, after };
+
+/// Is told of each moment of each step, on control's thread. Tests stop the process there; the program has none.
+using StepWatch = std::function<void(const SwitchStep&, StepMoment)>;
+
 class SwitchRun;
 
 /// Runs one switch at a time. Lives as long as the data plane is served; everything on one executor of one thread.
 class Switcher {
   public:
-    Switcher(const Cluster& cluster, DataPlane& data_plane, StateFile& state);
+    Switcher(const Cluster& cluster, DataPlane& data_plane, StateFile& state, StepWatch watch = {});
     ~Switcher();
     Switcher(const Switcher&) = delete;
     Switcher& operator=(const Switcher&) = delete;
@@ -78,6 +86,7 @@ class Switcher {
     const Cluster& cluster_;
     DataPlane& data_plane_;
     StateFile& state_;
+    const StepWatch watch_;
     asio::thread_pool disk_{1};  ///< an fsync may take long, and control's thread never waits
     DoubtfulBackends doubtful_;
     std::uint64_t last_attempt_ = 0;

@@ -8,6 +8,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <limits>
@@ -48,7 +49,7 @@ std::vector<std::string> texts(const std::vector<Outsider>& outsiders) {
 
 SwitchRun::SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& state, asio::thread_pool& disk,
                      DoubtfulBackends& doubtful, SwitchOptions options, SwitchRequest request, SwitchProgress progress,
-                     asio::any_io_executor executor)
+                     const StepWatch& watch, asio::any_io_executor executor)
     : cluster_(cluster),
       data_plane_(data_plane),
       state_(state),
@@ -56,6 +57,7 @@ SwitchRun::SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& s
       doubtful_(doubtful),
       options_(std::move(options)),
       progress_(std::move(progress)),
+      watch_(watch),
       executor_(executor),
       machine_(request),
       servers_(cluster, request.from, doubtful),
@@ -101,7 +103,20 @@ void SwitchRun::feed(SwitchEvent event) {
 }
 
 void SwitchRun::carry_out(SwitchCommand command) {
+    if (watch_) {
+        watch_(command.step, StepMoment::before);
+        if (command.ticket != 0) watched_.emplace(command.ticket, command.step);
+        // Behind the coroutine that is about to be spawned: by then it has sent what it sends first.
+        asio::post(executor_, [this, step = command.step, here = here_] {
+            if (*here) watch_(step, StepMoment::within);
+        });
+    }
     std::visit([&](const auto& it) { perform(command.ticket, it); }, command.step);
+}
+
+void SwitchRun::answer(Ticket ticket, SwitchReply reply) {
+    if (const auto step = watched_.extract(ticket)) watch_(step.mapped(), StepMoment::after);
+    feed(event::Answered{ticket, std::move(reply)});
 }
 
 void SwitchRun::set_alarm() {

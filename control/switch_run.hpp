@@ -24,7 +24,7 @@ class SwitchRun {
   public:
     SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& state, asio::thread_pool& disk,
               DoubtfulBackends& doubtful, SwitchOptions options, SwitchRequest request, SwitchProgress progress,
-              asio::any_io_executor executor);
+              const StepWatch& watch, asio::any_io_executor executor);
 
     /// To the end; see Switcher::run().
     asio::awaitable<SwitchReport> run();
@@ -35,7 +35,7 @@ class SwitchRun {
     using Reply = asio::awaitable<SwitchReply>;
 
     void carry_out(SwitchCommand command);
-    void answer(Ticket ticket, SwitchReply reply) { feed(event::Answered{ticket, std::move(reply)}); }
+    void answer(Ticket ticket, SwitchReply reply);
     /// A callback of the data plane's that answers the ticket, unless this run is over by then.
     template <class Result, class Make>
     std::function<void(Result)> answers(Ticket ticket, Make make);
@@ -91,6 +91,8 @@ class SwitchRun {
     DoubtfulBackends& doubtful_;
     SwitchOptions options_;
     SwitchProgress progress_;
+    const StepWatch& watch_;
+    std::map<Ticket, SwitchStep> watched_;  ///< asked and not answered; empty without a watch
     asio::any_io_executor executor_;
     SwitchMachine machine_;
     SwitchServers servers_;

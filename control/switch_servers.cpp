@@ -51,12 +51,19 @@ SwitchServers::SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends
 
 // --------------------------------------------------------------------------------------------------------- connections
 
-asio::awaitable<void> SwitchServers::open(PgConnection::Ptr& connection, Side side, std::string database,
-                                          bool synchronous) {
+/// What was prepared on a connection went with it, and so did what refers to it.
+asio::awaitable<void> SwitchServers::open(std::size_t i, PgConnection::Ptr Database::*which, bool synchronous) {
+    Database& database = databases_[i];
+    PgConnection::Ptr& connection = database.*which;
     drop_if_broken(connection);
     if (connection) co_return;
-    connection = co_await cluster_.connect(side, std::move(database), synchronous);
-    connection->set_call_timeout(kCall);
+    database.prepared = false;
+    database.sequences.reset();
+    database.standby_sequences.reset();
+    const bool on_standby = which == &Database::seen || which == &Database::setter;
+    PgConnection::Ptr fresh = co_await cluster_.connect(on_standby ? to_ : from_, cluster_.databases()[i], synchronous);
+    fresh->set_call_timeout(kCall);
+    connection = std::move(fresh);
 }
 
 asio::awaitable<void> SwitchServers::open_journal(std::unique_ptr<Journal>& journal, Side side) {
@@ -66,30 +73,16 @@ asio::awaitable<void> SwitchServers::open_journal(std::unique_ptr<Journal>& jour
     journal->connection().set_call_timeout(kCall);
 }
 
-asio::awaitable<void> SwitchServers::open_all(Database& database, std::size_t i) {
-    const std::string& name = cluster_.databases()[i];
-    const auto pids = [&] {
-        std::vector<std::int32_t> all;
-        for (const auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
-            all.push_back(*it ? (*it)->backend_pid() : 0);
-        }
-        return all;
-    };
-    const auto before = pids();
-    co_await open(database.nudge, from_, name, true);
-    co_await open(database.reader, from_, name, true);
-    co_await open(database.facts, from_, name, true);
-    co_await open(database.seen, to_, name, true);
-    co_await open(database.setter, to_, name, false);
-    if (before != pids()) {
-        database.sequences.reset();
-        database.standby_sequences.reset();
-        database.prepared = false;
-    }
+asio::awaitable<void> SwitchServers::open_all(std::size_t i) {
+    co_await open(i, &Database::nudge, true);
+    co_await open(i, &Database::reader, true);
+    co_await open(i, &Database::facts, true);
+    co_await open(i, &Database::seen, true);
+    co_await open(i, &Database::setter, false);
 }
 
 asio::awaitable<PgConnection*> SwitchServers::active() {
-    co_await open(databases_[0].reader, from_, cluster_.databases()[0], true);
+    co_await open(0, &Database::reader, true);
     co_return databases_[0].reader.get();
 }
 
@@ -131,7 +124,7 @@ asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables()
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         Database& database = databases_[i];
         const std::string& name = cluster_.databases()[i];
-        co_await open_all(database, i);
+        co_await open_all(i);
         co_await find_streams(database);
         if (!database.forward || !database.reverse) {
             problems.push_back(fmt::format("{}: there is no stream to {}; run `turnout sync`", name,
@@ -179,7 +172,7 @@ asio::awaitable<void> SwitchServers::warm_up(bool set) {
 
 asio::awaitable<void> SwitchServers::warm_up_database(std::size_t i, bool set) {
     Database& database = databases_[i];
-    co_await open_all(database, i);
+    co_await open_all(i);
     if (!database.prepared) {
         // A preparation that failed half-way has left statements behind.
         for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
@@ -261,7 +254,7 @@ asio::awaitable<bool> SwitchServers::register_attempt(AttemptId id) {
 
 asio::awaitable<void> SwitchServers::enable_forward() {
     for (std::size_t i = 0; i < databases_.size(); ++i) {
-        co_await open(databases_[i].setter, to_, cluster_.databases()[i], false);
+        co_await open(i, &Database::setter, false);
         if (databases_[i].forward) co_await enable(*databases_[i].setter, *databases_[i].forward);
     }
 }

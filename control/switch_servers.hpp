@@ -70,9 +70,9 @@ class SwitchServers {
         bool prepared = false;
     };
 
-    asio::awaitable<void> open(PgConnection::Ptr& connection, Side side, std::string database, bool synchronous);
+    asio::awaitable<void> open(std::size_t database, PgConnection::Ptr Database::*which, bool synchronous);
     asio::awaitable<void> open_journal(std::unique_ptr<Journal>& journal, Side side);
-    asio::awaitable<void> open_all(Database& database, std::size_t i);
+    asio::awaitable<void> open_all(std::size_t database);
     asio::awaitable<void> find_streams(Database& database);
     asio::awaitable<void> warm_up_database(std::size_t i, bool set);
     void drop_if_broken(PgConnection::Ptr& connection);

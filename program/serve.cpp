@@ -53,8 +53,9 @@ void warn_of_readable_passwords(const control::Config& config) {
 /// All that runs on control's thread.
 class Service {
   public:
-    Service(const control::Config& config, bool take_over)
-        : controller_(context_.get_executor(), {config, std::string(kVersion), take_over, &feed_}, metrics_,
+    Service(const control::Config& config, bool take_over, control::StepWatch watch)
+        : controller_(context_.get_executor(),
+                      {config, std::string(kVersion), take_over, &feed_, std::move(watch)}, metrics_,
                       proxy::make_data_plane),
           console_(context_.get_executor(),
                    {.directory = config.admin_directory,
@@ -145,7 +146,7 @@ class Service {
 
 }  // namespace
 
-int serve(const ServeRequest& request) {
+int serve(const ServeRequest& request, control::StepWatch watch) {
     control::Config config;
     try {
         // RELOAD reads it again, wherever the process stands then.
@@ -170,7 +171,7 @@ int serve(const ServeRequest& request) {
     forbid_core_dumps();
     warn_of_readable_passwords(config);
     spdlog::info("turnout {} begins, configured by {}", kVersion, config.file);
-    Service service(config, request.take_over);
+    Service service(config, request.take_over, std::move(watch));
     const int status = service.run();
     spdlog::info("turnout has ended");
     return status;

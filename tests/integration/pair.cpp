@@ -43,20 +43,20 @@ Pair::Pair(PairOptions options) : options_(std::move(options)) {
         bench::run(connection.get(), options_.schema);
     }
     green_ = green.get();
-    bench::ServedOptions served;
-    served.program = TURNOUT_PROGRAM;
-    served.blue = blue_->conninfo("");
-    served.green = green_->conninfo("");
-    served.databases = options_.databases;
-    served.lines = options_.lines;
-    served.listen_too = options_.listen_too;
+    served_.program = options_.program;
+    served_.verbs = TURNOUT_PROGRAM;
+    served_.blue = blue_->conninfo("");
+    served_.green = green_->conninfo("");
+    served_.databases = options_.databases;
+    served_.lines = options_.lines;
+    served_.listen_too = options_.listen_too;
     if (options_.tls) {
-        served.blue = verified(*blue_);
-        served.green = verified(*green_);
-        served.lines.emplace_back("proxy.tls", "cert = \"" + blue_->certificate().string() + "\"");
-        served.lines.emplace_back("proxy.tls", "key = \"" + (blue_->directory() / "server.key").string() + "\"");
+        served_.blue = verified(*blue_);
+        served_.green = verified(*green_);
+        served_.lines.emplace_back("proxy.tls", "cert = \"" + blue_->certificate().string() + "\"");
+        served_.lines.emplace_back("proxy.tls", "key = \"" + (blue_->directory() / "server.key").string() + "\"");
     }
-    turnout_ = std::make_unique<bench::Served>(std::move(served));
+    turnout_ = std::make_unique<bench::Served>(served_);
 }
 
 support::Cluster& Pair::active() { return turnout_->status().at("active").as_string() == "green" ? *green_ : *blue_; }

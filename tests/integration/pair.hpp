@@ -29,6 +29,7 @@ struct PairOptions {
     std::vector<std::pair<std::string, std::string>> settings;  ///< of both servers
     std::vector<std::string> hba;                               ///< first lines of both servers' pg_hba.conf
     std::vector<std::string> listen_too;                        ///< as in ServedOptions
+    std::string program = TURNOUT_PROGRAM;                      ///< what is started with `serve`
     /// More lines for turnout's configuration, as in ServedOptions.
     std::vector<std::pair<std::string, std::string>> lines;
 };
@@ -49,6 +50,9 @@ class Pair {
     support::Cluster& active();
     support::Cluster& standby();
 
+    /// What the turnout process was made from: for another one between the same servers.
+    const bench::ServedOptions& served_options() const { return served_; }
+
     /// A conninfo through the proxy as the application.
     std::string conninfo(std::string_view database = "app") const;
     /// The same directly to a server, as the application.
@@ -65,6 +69,7 @@ class Pair {
     PairOptions options_;
     std::unique_ptr<support::Cluster> blue_;
     std::unique_ptr<support::Cluster> green_;
+    bench::ServedOptions served_;
     std::unique_ptr<bench::Served> turnout_;
 };
 
