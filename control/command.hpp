@@ -79,6 +79,7 @@ struct VerbOptions {
     std::optional<PinnedPolicy> pinned;
     std::optional<LongTransactions> long_transactions;
     bool end_bypassing = false;
+    bool verify = false;            ///< compare the data first, and refuse if it differs
     bool wait_for_servers = false;  ///< SHUTDOWN: let running transactions end first
     bool wait_for_clients = false;  ///< SHUTDOWN: let nobody in, and wait until everyone has left
     bool dry_run = false;           ///< say what would be done

@@ -49,6 +49,11 @@ constexpr OptionDescription kEndBypassing{"END_BYPASSING",
                                           {},
                                           "end the sessions that reach the active side without this proxy",
                                           [](VerbOptions& o, std::string_view) { return o.end_bypassing = true; }};
+constexpr OptionDescription kVerify{"VERIFY",
+                                    OptionKind::flag,
+                                    {},
+                                    "compare the data of both sides first, and refuse if anything differs",
+                                    [](VerbOptions& o, std::string_view) { return o.verify = true; }};
 constexpr OptionDescription kWaitForServers{"WAIT_FOR_SERVERS",
                                             OptionKind::flag,
                                             {},
@@ -66,7 +71,8 @@ constexpr OptionDescription kDryRun{"DRY_RUN",
                                     "list the steps that would be taken, with measured estimates; change nothing",
                                     [](VerbOptions& o, std::string_view) { return o.dry_run = true; }};
 
-constexpr std::array kSwitchOptions{&kMaxPause, &kDeadline, &kPinned, &kLongTransactions, &kEndBypassing, &kDryRun};
+constexpr std::array kSwitchOptions{&kMaxPause,     &kDeadline, &kPinned, &kLongTransactions,
+                                    &kEndBypassing, &kVerify,   &kDryRun};
 constexpr std::array kRehearseOptions{&kMaxPause, &kDeadline, &kPinned, &kLongTransactions};
 constexpr std::array kVerifyOptions{&kMaxPause, &kDeadline};
 constexpr std::array kShutdownOptions{&kWaitForServers, &kWaitForClients};

@@ -1,6 +1,7 @@
 #include "control/verify.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -11,9 +12,9 @@
 
 #include "control/awaited.hpp"
 #include "control/both.hpp"
-#include "control/names.hpp"
 #include "control/pg_connection.hpp"
 #include "control/replication.hpp"
+#include "control/verify_rows.hpp"
 
 namespace turnout::control {
 
@@ -21,17 +22,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// The comparison of a large table may take hours; a lost server is noticed by the connection's keepalives.
-constexpr std::chrono::hours kComparison{24 * 7};
+/// The snapshots hold back VACUUM on both sides; after this they are given up.
+constexpr std::chrono::hours kLongest{12};
 constexpr Milliseconds kBackOff{200};
-
-/// One database on both sides.
-struct Pair {
-    std::string database;
-    PgConnection::Ptr active;
-    PgConnection::Ptr standby;
-    PgConnection::Ptr nudge;  ///< commits the marker: the other one must not have a snapshot yet
-};
 
 /// Opens the gate when it goes, however that comes about.
 class ClosedGate {
@@ -46,10 +39,10 @@ class ClosedGate {
     std::uint64_t attempt_;
 };
 
-asio::awaitable<std::vector<Pair>> open_pairs(const Cluster& cluster, Side active) {
-    std::vector<Pair> pairs;
+asio::awaitable<std::vector<VerifyPair>> open_pairs(const Cluster& cluster, Side active) {
+    std::vector<VerifyPair> pairs;
     for (const std::string& database : cluster.databases()) {
-        Pair pair;
+        VerifyPair pair;
         pair.database = database;
         pair.active = co_await cluster.connect(active, database);
         pair.nudge = co_await cluster.connect(active, database);
@@ -69,20 +62,20 @@ asio::awaitable<void> begin_snapshot(PgConnection& connection, Clock::time_point
 }
 
 /// Everything committed on the active side is visible on the standby; then both snapshots.
-asio::awaitable<void> catch_up_and_begin(Pair& pair, Clock::time_point deadline) {
+asio::awaitable<void> catch_up_and_begin(VerifyPair& pair, Clock::time_point deadline) {
     co_await probe(*pair.nudge, *pair.standby, deadline);
     co_await both(begin_snapshot(*pair.active, deadline), begin_snapshot(*pair.standby, deadline));
 }
 
-asio::awaitable<void> end_snapshots(std::vector<Pair>& pairs) {
-    for (Pair& pair : pairs) {
+asio::awaitable<void> end_snapshots(std::vector<VerifyPair>& pairs) {
+    for (VerifyPair& pair : pairs) {
         co_await pair.active->query("ROLLBACK");
         co_await pair.standby->query("ROLLBACK");
     }
 }
 
 /// One attempt: how long the gate was closed, or why there are no snapshots.
-asio::awaitable<std::optional<Microseconds>> open_snapshots(std::vector<Pair>& pairs, DataPlane& data_plane,
+asio::awaitable<std::optional<Microseconds>> open_snapshots(std::vector<VerifyPair>& pairs, DataPlane& data_plane,
                                                             const VerifyRequest& request, std::string& why) {
     CloseRequest close;
     close.attempt = request.next_attempt();
@@ -100,7 +93,7 @@ asio::awaitable<std::optional<Microseconds>> open_snapshots(std::vector<Pair>& p
         co_return std::nullopt;
     }
     try {
-        for (Pair& pair : pairs) co_await catch_up_and_begin(pair, close.deadline);
+        for (VerifyPair& pair : pairs) co_await catch_up_and_begin(pair, close.deadline);
     } catch (const PgError& error) {
         if (!error.fields().timed_out) throw;
         why = fmt::format("{} did not catch up within {} ms", name(other(request.active)), request.max_pause.count());
@@ -114,79 +107,52 @@ asio::awaitable<std::optional<Microseconds>> open_snapshots(std::vector<Pair>& p
     co_return std::chrono::duration_cast<Microseconds>(Clock::now() - begun);
 }
 
-struct TableSum {
-    std::int64_t rows = 0;
-    std::string sums;
-    friend bool operator==(const TableSum&, const TableSum&) = default;
+struct Sequence {
+    std::string definition;
+    std::optional<std::int64_t> last;  ///< nothing: it was never used
+    std::int64_t increment = 1;
+    bool cycles = false;
 };
 
-asio::awaitable<TableSum> sum_table(PgConnection& connection, std::string relation) {
-    const PgResult result = co_await connection.query_by(
-        Clock::now() + kComparison,
-        "SELECT count(*), pg_catalog.concat_ws('/', sum(pg_catalog.hashtextextended(r, 0)::numeric), "
-        "sum(pg_catalog.hashtextextended(r, 42)::numeric)) FROM (SELECT t::text AS r FROM " +
-            relation + " AS t) AS s");
-    co_return TableSum{result.as<std::int64_t>(0, 0), result.as<std::string>(0, 1)};
-}
-
-/// Published tables as they are written in SQL, by their plain names: ONLY for those that are no partitioned root.
-asio::awaitable<std::map<std::string, std::string>> list_tables(PgConnection& connection) {
-    const PgResult result = co_await connection.query(
-        "SELECT pg_catalog.concat(n.nspname, '.', c.relname), pg_catalog.concat(CASE WHEN c.relkind = 'p' THEN '' ELSE "
-        "'ONLY ' END, pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(c.relname)) "
-        "FROM pg_catalog.pg_publication_tables p JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname "
-        "JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = $1",
-        names::kTablesPublication);
-    std::map<std::string, std::string> tables;
-    for (int row = 0; row < result.rows(); ++row)
-        tables.emplace(result.as<std::string>(row, 0), result.as<std::string>(row, 1));
-    co_return tables;
-}
-
-/// Definitions by name.
-asio::awaitable<std::map<std::string, std::string>> list_sequences(PgConnection& connection) {
+/// By name. Sequences have no snapshots: these are their values now.
+asio::awaitable<std::map<std::string, Sequence>> list_sequences(PgConnection& connection) {
     const PgResult result = co_await connection.query(
         "SELECT pg_catalog.concat(schemaname, '.', sequencename), pg_catalog.concat_ws(' ', data_type, start_value, "
-        "min_value, max_value, increment_by, cycle, cache_size) FROM pg_catalog.pg_sequences");
-    std::map<std::string, std::string> sequences;
-    for (int row = 0; row < result.rows(); ++row)
-        sequences.emplace(result.as<std::string>(row, 0), result.as<std::string>(row, 1));
+        "min_value, max_value, increment_by, cycle, cache_size), last_value, increment_by, cycle "
+        "FROM pg_catalog.pg_sequences");
+    std::map<std::string, Sequence> sequences;
+    for (int row = 0; row < result.rows(); ++row) {
+        Sequence sequence{result.as<std::string>(row, 1), result.maybe<std::int64_t>(row, 2),
+                          result.as<std::int64_t>(row, 3), result.as<bool>(row, 4)};
+        sequences.emplace(result.as<std::string>(row, 0), std::move(sequence));
+    }
     co_return sequences;
 }
 
-asio::awaitable<void> compare_tables(Pair& pair, Side active, VerifyReport& report, const Progress& progress) {
-    const auto tables = co_await list_tables(*pair.active);
-    const auto standby_tables = co_await list_tables(*pair.standby);
-    for (const auto& [table, relation] : tables) {
-        ++report.tables;
-        if (!standby_tables.contains(table)) {
-            report.differences.push_back(
-                {pair.database, table, fmt::format("it is missing on {}", name(other(active)))});
-            continue;
-        }
-        progress(fmt::format("comparing {} {} ({} of {})", pair.database, table, report.tables, tables.size()));
-        const auto [here, there] = co_await both(sum_table(*pair.active, relation), sum_table(*pair.standby, relation));
-        report.rows += static_cast<std::uint64_t>(here.rows);
-        if (here == there) continue;
-        report.differences.push_back(
-            {pair.database, table,
-             here.rows == there.rows
-                 ? fmt::format("{} rows on both sides, but not the same", here.rows)
-                 : fmt::format("{} rows on {}, {} on {}", here.rows, name(active), there.rows, name(other(active)))});
-    }
+bool is_ahead(const Sequence& standby, const Sequence& active) {
+    if (!standby.last || standby.cycles) return false;
+    if (!active.last) return true;
+    return active.increment > 0 ? *standby.last > *active.last : *standby.last < *active.last;
 }
 
-asio::awaitable<void> compare_sequences(Pair& pair, Side active, VerifyReport& report) {
-    const auto sequences = co_await list_sequences(*pair.active);
+/// The standby's are read first: the active side's go on meanwhile.
+asio::awaitable<void> compare_sequences(VerifyPair& pair, Side active, VerifyReport& report) {
     const auto standby_sequences = co_await list_sequences(*pair.standby);
-    for (const auto& [sequence, definition] : sequences) {
+    const auto sequences = co_await list_sequences(*pair.active);
+    const auto there = name(other(active));
+    for (const auto& [sequence, here] : sequences) {
         ++report.sequences;
-        const auto there = standby_sequences.find(sequence);
-        if (there == standby_sequences.end())
-            report.differences.push_back(
-                {pair.database, sequence, fmt::format("the sequence is missing on {}", name(other(active)))});
-        else if (there->second != definition)
-            report.differences.push_back({pair.database, sequence, "the sequence is defined differently"});
+        const auto twin = standby_sequences.find(sequence);
+        std::string sentence;
+        if (twin == standby_sequences.end())
+            sentence = fmt::format("the sequence is missing on {}", there);
+        else if (twin->second.definition != here.definition)
+            sentence = "the sequence is defined differently";
+        else if (is_ahead(twin->second, here))
+            sentence = fmt::format(
+                "the sequence stands at {} on {} and at {} on {}: it was used where nobody may write",
+                *twin->second.last, there, here.last ? std::to_string(*here.last) : "no value", name(active));
+        if (!sentence.empty()) report.differences.push_back({pair.database, sequence, "", sentence});
     }
 }
 
@@ -194,13 +160,13 @@ asio::awaitable<void> compare_sequences(Pair& pair, Side active, VerifyReport& r
 
 asio::awaitable<VerifyReport> verify(const Cluster& cluster, DataPlane& data_plane, VerifyRequest request,
                                      Progress progress) {
-    std::vector<Pair> pairs = co_await open_pairs(cluster, request.active);
+    std::vector<VerifyPair> pairs = co_await open_pairs(cluster, request.active);
     const Clock::time_point deadline = Clock::now() + request.deadline;
     asio::steady_timer pause(co_await asio::this_coro::executor);
     VerifyReport report;
     for (int attempt = 1;; ++attempt) {
         // The standby is let catch up before anybody waits.
-        for (Pair& pair : pairs) co_await probe(*pair.nudge, *pair.standby, deadline);
+        for (VerifyPair& pair : pairs) co_await probe(*pair.nudge, *pair.standby, deadline);
         std::string why;
         const auto closed = co_await open_snapshots(pairs, data_plane, request, why);
         if (closed) {
@@ -215,10 +181,15 @@ asio::awaitable<VerifyReport> verify(const Cluster& cluster, DataPlane& data_pla
         co_await pause.async_wait(asio::use_awaitable);
         pairs = co_await open_pairs(cluster, request.active);  // one that timed out is closed
     }
-    progress(fmt::format("both snapshots stand; clients waited at most {} us", report.pause.count()));
+    progress(
+        fmt::format("both snapshots stand; clients waited at most {} us; until the end VACUUM is held back on both "
+                    "sides, for {} hours at most",
+                    report.pause.count(), kLongest.count()));
     const Clock::time_point begun = Clock::now();
-    for (Pair& pair : pairs) {
-        co_await compare_tables(pair, request.active, report, progress);
+    const auto executor = co_await asio::this_coro::executor;
+    for (VerifyPair& pair : pairs) {
+        RowComparison rows(cluster, request.active, pair, report, progress, executor);
+        co_await rows.run(begun + kLongest);
         co_await compare_sequences(pair, request.active, report);
     }
     co_await end_snapshots(pairs);
@@ -231,18 +202,26 @@ Answer verify_answer(const VerifyReport& report, Side active) {
     boost::json::array differences;
     std::string text;
     for (const Difference& difference : report.differences) {
-        differences.push_back(boost::json::object{
-            {"database", difference.database}, {"object", difference.object}, {"sentence", difference.sentence}});
-        text += fmt::format("DIFFERS {} {}: {}\n", difference.database, difference.object, difference.sentence);
+        differences.push_back(boost::json::object{{"database", difference.database},
+                                                  {"object", difference.object},
+                                                  {"row", difference.row},
+                                                  {"sentence", difference.sentence}});
+        text += fmt::format("DIFFERS {} {}{}{}: {}\n", difference.database, difference.object,
+                            difference.row.empty() ? "" : ", ", difference.row, difference.sentence);
     }
     const double seconds = std::chrono::duration<double>(report.elapsed).count();
-    text +=
-        fmt::format("{} tables with {} rows and {} sequences compared in {:.1f} s: {} {} {}; clients waited {} us\n",
-                    report.tables, report.rows, report.sequences, seconds, name(other(active)),
-                    equal ? "equals" : "differs from", name(active), report.pause.count());
+    const double megabytes = static_cast<double>(report.bytes) / 1e6;
+    const double per = std::max(seconds, 1e-6);
+    text += fmt::format(
+        "{} tables with {} rows ({:.1f} MB) and {} sequences compared in {:.1f} s ({:.0f} rows, {:.1f} MB a "
+        "second): {} {} {}; clients waited {} us\n",
+        report.tables, report.rows, megabytes, report.sequences, seconds, static_cast<double>(report.rows) / per,
+        megabytes / per, name(other(active)), equal ? "equals" : "differs from", name(active), report.pause.count());
     Answer answer = object_answer({{"outcome", equal ? "equal" : "different"},
                                    {"tables", report.tables},
                                    {"rows", report.rows},
+                                   {"bytes", report.bytes},
+                                   {"chunks", report.chunks},
                                    {"sequences", report.sequences},
                                    {"pause_us", report.pause.count()},
                                    {"seconds", seconds},
