@@ -28,7 +28,11 @@ struct Ground {
     std::int64_t last_token = 0;
     std::int64_t last_beat = 0;
     std::vector<std::int64_t> acknowledged;
-    double trouble = 0;  ///< probability that a statement goes wrong
+    double trouble = 0;          ///< probability that a statement goes wrong
+    std::array<bool, 2> cut{};   ///< by side: control's statements do not get there, and nobody is told
+    bool servers_apart = false;  ///< neither stream gets through
+    /// Is told of each moment of each step: 0 before, 1 within, 2 after.
+    std::function<void(const control::SwitchStep&, int)> watch;
     std::uint64_t switched = 0, given_up = 0, cleared_up = 0, recovered_forward = 0;
 
     explicit Ground(World& it) : world(it), servers{Server(it, Side::blue), Server(it, Side::green)} {}
@@ -51,6 +55,7 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
     void stop() { stopped_ = true; }
     void wake();
 
+    bool alive() const { return alive_; }
     bool serving() const { return serving_; }
     bool switching() const { return machine_ != nullptr; }
     bool settled() const { return settled_; }
@@ -82,12 +87,14 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
     // proxy_control.cpp: steps of a switch
     void feed(control::SwitchEvent event);
     void carry_out(control::SwitchCommand command);
+    void perform(const control::SwitchCommand& command);
     void answer(control::Ticket ticket, control::SwitchReply reply);
     void set_alarm();
     void over();
-    /// Sends a statement of control's; it may go wrong in every way.
-    void send(Side side, Effect effect, Answer done);
-    void step_on(control::Ticket ticket, Side side, Effect effect);
+    /// Sends a statement of control's; it may go wrong in every way. `run`: over a connection that was opened in that
+    /// run of the server; nothing: over one of now.
+    void send(Side side, Effect effect, Answer done, std::optional<int> run = std::nullopt);
+    void step_on(control::Ticket ticket, Side side, Effect effect, std::optional<int> run = std::nullopt);
     void catch_up(control::Ticket ticket);
     void look_for_beat(control::Ticket ticket, std::int64_t beat);
     void carry_sequences(control::Ticket ticket, bool set);
@@ -121,8 +128,10 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
     std::array<bool, kWorkers> drained_{};  ///< by worker: the close was seen, and nobody is busy
     control::Ticket drain_ticket_ = 0;
     bool activation_sent_ = false;  ///< of the present attempt
+    int warm_run_ = 0;              ///< the standby's when the window's connections were opened
 
     std::unique_ptr<control::SwitchMachine> machine_;
+    std::map<control::Ticket, control::SwitchStep> asked_;  ///< and not answered
     std::map<std::uint64_t, Answer> waiting_;  ///< for answers to control's statements; cancelled by quiesce()
     std::uint64_t last_sent_ = 0;
     int epoch_ = 0;  ///< of control's connections: what was sent over earlier ones can be ended

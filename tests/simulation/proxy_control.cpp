@@ -44,12 +44,22 @@ void Proxy::begin_switch() {
     request.deadline = control::Milliseconds(1500);
     request.bypassing = control::Bypassing::end;
     machine_ = std::make_unique<control::SwitchMachine>(request);
+    asked_.clear();
     settled_ = false;
     feed(event::Start{});
 }
 
 void Proxy::feed(control::SwitchEvent event) {
     if (machine_ == nullptr) return;
+    if (const auto* answered = std::get_if<event::Answered>(&event)) {
+        const auto step = asked_.extract(answered->ticket);
+        if (step && ground_.watch) ground_.watch(step.mapped(), 2);
+        if (!alive_) return;
+        if (stopped_) {
+            missed_.push_back([this, event] { feed(event); });
+            return;
+        }
+    }
     for (auto& command : machine_->on(event, world_.now())) carry_out(std::move(command));
     if (machine_ == nullptr) return;
     if (machine_->finished()) return over();
@@ -85,7 +95,7 @@ void Proxy::answer(Ticket ticket, SwitchReply reply) {
 // ------------------------------------------------------------------------------------------------------------- network
 
 /// A statement of control's: in time, late, lost on the way there or back, refused, or forgotten.
-void Proxy::send(Side side, Effect effect, Answer done) {
+void Proxy::send(Side side, Effect effect, Answer done, std::optional<int> run) {
     Server& server = ground_.server(side);
     enum class Fate { fine, refused, lost_before, lost_after, slow, forgotten } fate = Fate::fine;
     if (world_.chance(ground_.trouble)) fate = static_cast<Fate>(1 + world_.pick(5));
@@ -103,29 +113,52 @@ void Proxy::send(Side side, Effect effect, Answer done) {
     };
     if (fate == Fate::refused) return back(reply::Failed{Outcome::refused, "refused"});
     if (fate == Fate::lost_before) return back(reply::Failed{Outcome::unknown, "lost on the way"});
+    if (ground_.cut[index(side)]) return;  // nobody hears of it
     const Duration way = fate == Fate::slow ? world_.between(1ms, 2500ms) : latency();
-    world_.after(way, [&server, effect, back, fate, number = number_, epoch = epoch_, run = server.run()] {
-        server.submit({number, epoch, false, run,
-                       [&server, effect, back, fate] {
-                           const auto result = effect(server);
-                           if (!result) return false;
-                           if (fate == Fate::lost_after) back(reply::Failed{Outcome::unknown, "lost on the way back"});
-                           if (fate != Fate::lost_after && fate != Fate::forgotten) back(*result);
-                           return true;
-                       },
-                       [back] {
-                           back(reply::Failed{Outcome::unknown, "the server went away"});
-                       }});
-    });
+    world_.after(way,
+                 [&server, effect, back, fate, number = number_, epoch = epoch_, run = run.value_or(server.run())] {
+                     server.submit({number, epoch, false, run,
+                                    [&server, effect, back, fate] {
+                                        const auto result = effect(server);
+                                        if (!result) return false;
+                                        if (fate == Fate::lost_after)
+                                            back(reply::Failed{Outcome::unknown, "lost on the way back"});
+                                        if (fate != Fate::lost_after && fate != Fate::forgotten) back(*result);
+                                        return true;
+                                    },
+                                    [back] {
+                                        back(reply::Failed{Outcome::unknown, "the server went away"});
+                                    }});
+                 });
 }
 
-void Proxy::step_on(Ticket ticket, Side side, Effect effect) {
-    send(side, std::move(effect), [this, ticket](SwitchReply reply) { feed(event::Answered{ticket, reply}); });
+void Proxy::step_on(Ticket ticket, Side side, Effect effect, std::optional<int> run) {
+    send(
+        side, std::move(effect),
+        [this, ticket](SwitchReply reply) {
+            feed(event::Answered{ticket, reply});
+        },
+        run);
 }
 
 // --------------------------------------------------------------------------------------------------------------- steps
 
+/// A process that is killed at a moment of a step does nothing more; one that is stopped goes on when it wakes.
 void Proxy::carry_out(control::SwitchCommand command) {
+    if (ground_.watch) ground_.watch(command.step, 0);
+    if (!alive_) return;
+    if (stopped_) {
+        missed_.push_back([this, command] {
+            if (machine_ != nullptr) perform(command);
+        });
+        return;
+    }
+    if (command.ticket != 0) asked_.insert_or_assign(command.ticket, command.step);
+    perform(command);
+    if (ground_.watch) ground_.watch(command.step, 1);
+}
+
+void Proxy::perform(const control::SwitchCommand& command) {
     const Ticket ticket = command.ticket;
     world_.tell(
         fmt::format("process {}: {} asks: {}", number_, control::name(machine_->phase()), control::name(command.step)));
@@ -158,7 +191,10 @@ void Proxy::carry_out(control::SwitchCommand command) {
                 });
             },
             [&](const step::ArmSessions&) { answer(ticket, reply::Armed{}); },
-            [&](const step::WarmUp&) { step_on(ticket, to, fine([](Server&) {})); },
+            [&](const step::WarmUp&) {
+                warm_run_ = ground_.server(to).run();
+                step_on(ticket, to, fine([](Server&) {}));
+            },
             [&](const step::LookAtMoment&) { look_at_moment(ticket); },
             [&](const step::NoteAttempt& it) {
                 answer(ticket, note({machine_->request().served, it.generation}));
@@ -183,23 +219,25 @@ void Proxy::carry_out(control::SwitchCommand command) {
             [&](const step::CarrySequences& it) { carry_sequences(ticket, it.set); },
             [&](const step::Claim& it) { answer(ticket, reply::Claimed{gate_.claim(it.attempt)}); },
             [&](const step::DisableForward&) {
-                step_on(ticket, to, fine([](Server& server) { server.subscription.enabled = false; }));
+                step_on(ticket, to, fine([](Server& server) { server.subscription.enabled = false; }), warm_run_);
             },
             [&](const step::Activate& it) {
                 activation_sent_ = true;
                 if (world_.chance(ground_.trouble)) ground_.server(to).delay_visibility(world_.between(1ms, 2s));
-                step_on(ticket, to,
-                        [this, id = it.id, tried = false](Server& server) mutable -> std::optional<SwitchReply> {
-                            if (tried)
-                                return server.can_decide() ? std::optional<SwitchReply>(reply::Activated{
-                                                                 server.view().find(id.generation)->noted})
-                                                           : std::nullopt;
-                            if (!server.can_decide()) return std::nullopt;
-                            const auto noted = server.activate(id);
-                            tried = true;
-                            if (noted && !server.can_decide()) return std::nullopt;
-                            return reply::Activated{noted};
-                        });
+                step_on(
+                    ticket, to,
+                    [this, id = it.id, tried = false](Server& server) mutable -> std::optional<SwitchReply> {
+                        if (tried)
+                            return server.can_decide() ? std::optional<SwitchReply>(
+                                                             reply::Activated{server.view().find(id.generation)->noted})
+                                                       : std::nullopt;
+                        if (!server.can_decide()) return std::nullopt;
+                        const auto noted = server.activate(id);
+                        tried = true;
+                        if (noted && !server.can_decide()) return std::nullopt;
+                        return reply::Activated{noted};
+                    },
+                    warm_run_);
             },
             [&](const step::ClaimAlive&) {},
             [&](const step::ClearUp& it) {
@@ -296,16 +334,20 @@ void Proxy::carry_sequences(Ticket ticket, bool set) {
                 return feed(event::Answered{ticket, reply});
             }
             if (machine_->phase() != control::SwitchPhase::catching_up) return;
-            step_on(ticket, to, [value](Server& server) -> std::optional<SwitchReply> {
-                server.sequence = *value;
-                return reply::Done{};
-            });
+            step_on(
+                ticket, to,
+                [value](Server& server) -> std::optional<SwitchReply> {
+                    server.sequence = *value;
+                    return reply::Done{};
+                },
+                warm_run_);
         });
 }
 
 /// Ends the backends of what was not answered, on both sides. False: a side cannot be asked.
 bool Proxy::quiesce() {
     if (!ground_.server(Side::blue).answers() || !ground_.server(Side::green).answers()) return false;
+    if (ground_.cut[0] || ground_.cut[1]) return false;
     ++epoch_;
     for (Server& server : ground_.servers) server.end_control(number_, epoch_);
     for (const auto& [sent, hear] : std::exchange(waiting_, {})) {
