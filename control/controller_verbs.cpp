@@ -80,7 +80,19 @@ asio::awaitable<Answer> Controller::verify(const Command& command, const Progres
     request.next_attempt = [this] { return switcher_->next_attempt(); };
     const Side active = request.active;
     const VerifyReport report = co_await control::verify(cluster_, *data_plane_, std::move(request), progress);
+    spdlog::info("verify: {} rows in {} tables, {} differences", report.rows, report.tables, report.differences.size());
     co_return verify_answer(report, active);
+}
+
+/// `switch --verify`: the comparison is a gate. Nothing: both sides are equal.
+asio::awaitable<std::optional<Answer>> Controller::verified_first(const Command& command, const Progress& progress) {
+    const Answer compared = co_await verify(command, progress);
+    if (compared.exit_status == ExitStatus::done) co_return std::nullopt;
+    Answer refused =
+        refusal(sqlstate::refused, fmt::format("{} is refused: the data of both sides differs", tag(command.verb)),
+                "turnout verify names the rows; turnout abort and turnout sync copy anew.");
+    refused.detail = compared.text;
+    co_return refused;
 }
 
 // ------------------------------------------------------------------------------------------------------------- switch
@@ -135,9 +147,14 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     if (!served_) co_return nobody_is_served();
     SwitchOptions options = switch_options(command, before.side);
     PreflightInput input = co_await preflight_input(PreflightStage::before_switch);
-    input.end_bypassing = options.bypassing == Bypassing::end;
+    input.rehearsal = options.kind == SwitchKind::rehearse;
+    input.end_bypassing = options.bypassing == Bypassing::end && !input.rehearsal;
     const PreflightReport preflight_report = co_await preflight(cluster_, std::move(input));
     if (preflight_report.refused()) co_return preflight_refusal(tag(command.verb), preflight_report);
+    if (command.options.verify) {
+        std::optional<Answer> refused = co_await verified_first(command, progress);
+        if (refused) co_return std::move(*refused);
+    }
     if (!served_) co_return nobody_is_served();
     options.hidden_state = preflight_report.hidden_state;
     options.setting_names = preflight_report.setting_names;

@@ -39,6 +39,7 @@ struct PreflightInput {
     std::uint64_t movable = 0;        ///< of these: now, or when their transaction ends
     std::vector<std::string> pinned;  ///< sentences: who cannot be moved, and why
     bool end_bypassing = false;       ///< sessions that bypass the proxy will be ended: a warning, not a refusal
+    bool rehearsal = false;           ///< they are left alone: a warning, too
 };
 
 struct PreflightReport {

@@ -87,6 +87,33 @@ asio::awaitable<Findings> extensions(Context& context) {
     co_return found;
 }
 
+/// The same extension in another version may behave otherwise; most are newer with a newer major.
+asio::awaitable<Findings> extension_versions(Context& context) {
+    static constexpr const char* kInstalled = "SELECT extname, extversion FROM pg_extension ORDER BY 1";
+    Findings found;
+    for (const auto& database : context.databases) {
+        if (!database.target) continue;
+        const PgResult here = co_await database.source->query(kInstalled);
+        const PgResult there = co_await database.target->query(kInstalled);
+        std::map<std::string, std::string> versions;
+        for (int i = 0; i < there.rows(); ++i) versions[there.as<std::string>(i, 0)] = there.as<std::string>(i, 1);
+        std::vector<std::string> differing;
+        for (int i = 0; i < here.rows(); ++i) {
+            const auto twin = versions.find(here.as<std::string>(i, 0));
+            if (twin == versions.end() || twin->second == here.get(i, 1)) continue;
+            differing.push_back(fmt::format("{} {} on {}, {} on {}", here.get(i, 0), here.get(i, 1),
+                                            turnout::name(context.active()), twin->second,
+                                            turnout::name(context.standby())));
+        }
+        if (differing.empty()) continue;
+        found.push_back(
+            finding(Severity::warn, database.name, std::move(differing),
+                    database.name + ": extensions have other versions on the other side",
+                    "ALTER EXTENSION … UPDATE on the side that is behind, if its package has that version"));
+    }
+    co_return found;
+}
+
 asio::awaitable<Findings> schema(Context& context) {
     Findings found;
     for (const auto& database : context.databases) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 #include "control/fence.hpp"
 #include "control/names.hpp"
@@ -30,6 +31,11 @@ UNION ALL
 SELECT 'max_logical_replication_workers', current_setting('max_logical_replication_workers')::int
        - (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL),
        (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND subname ~ '^turnout_to_')
+UNION ALL
+SELECT origins.setting, current_setting(origins.setting)::int - (SELECT count(*) FROM pg_replication_origin),
+       (SELECT count(*) FROM pg_subscription WHERE subname ~ '^turnout_to_')
+FROM (SELECT CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'max_active_replication_origins'
+                  ELSE 'max_replication_slots' END AS setting) origins
 UNION ALL
 SELECT 'max_worker_processes', current_setting('max_worker_processes')::int - (SELECT count(*) FROM pg_stat_activity
        WHERE backend_type NOT IN ('client backend', 'walsender', 'checkpointer', 'background writer', 'walwriter',
@@ -223,10 +229,73 @@ asio::awaitable<Findings> bypassing(Context& context) {
         }
     }
     const bool ends = context.input.end_bypassing;
-    found.push_back(finding(ends ? Severity::warn : Severity::refuse, "", std::move(objects),
+    const bool refuses = !ends && !context.input.rehearsal;
+    found.push_back(finding(refuses ? Severity::refuse : Severity::warn, "", std::move(objects),
                             fmt::format("sessions reach {} without the proxy{}", said(context.active()),
                                         ends ? " and will be ended" : ": they could write there unseen"),
                             std::move(remedy)));
+    co_return found;
+}
+
+/// What ALTER ROLE and ALTER DATABASE … SET have set, but for the fence.
+asio::awaitable<Findings> settings(Context& context) {
+    static constexpr const char* kSettings =
+        "SELECT concat(coalesce('role ' || r.rolname, ''), CASE WHEN r.oid IS NOT NULL AND d.oid IS NOT NULL THEN ' in "
+        "' ELSE '' END, coalesce('database ' || d.datname, ''), ': ', c) FROM pg_db_role_setting s CROSS JOIN "
+        "unnest(s.setconfig) c LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = "
+        "s.setdatabase WHERE (d.oid IS NULL OR d.datname = ANY ($1)) AND NOT (r.oid IS NULL AND c ~ "
+        "'^default_transaction_read_only=') ORDER BY 1";
+    const PgResult here = co_await context.server(context.active()).query(kSettings, context.cluster.databases());
+    const PgResult there = co_await context.server(context.standby()).query(kSettings, context.cluster.databases());
+    std::set<std::string> present;
+    for (int i = 0; i < there.rows(); ++i) present.insert(there.as<std::string>(i, 0));
+    std::vector<std::string> missing;
+    for (int i = 0; i < here.rows(); ++i) {
+        const std::string one = here.as<std::string>(i, 0);
+        if (!present.contains(one)) missing.push_back(one);
+    }
+    Findings found;
+    if (!missing.empty()) {
+        found.push_back(finding(Severity::warn, "", std::move(missing),
+                                "settings of roles and databases are not the same on " + said(context.standby()) +
+                                    ": new sessions would have others after a switch",
+                                "turnout sync, or the same ALTER ROLE or ALTER DATABASE … SET there"));
+    }
+    co_return found;
+}
+
+/// A database that refuses connections, or has a lower limit, could not take the sessions.
+asio::awaitable<Findings> database_limits(Context& context) {
+    static constexpr const char* kLimits =
+        "SELECT datname, datallowconn, datconnlimit FROM pg_database WHERE datname = ANY ($1) ORDER BY 1";
+    const PgResult here = co_await context.server(context.active()).query(kLimits, context.cluster.databases());
+    const PgResult there = co_await context.server(context.standby()).query(kLimits, context.cluster.databases());
+    Findings found;
+    for (int i = 0; i < here.rows(); ++i) {
+        for (int k = 0; k < there.rows(); ++k) {
+            if (here.get(i, 0) != there.get(k, 0)) continue;
+            const bool same = here.get(i, 1) == there.get(k, 1) && here.get(i, 2) == there.get(k, 2);
+            if (same) continue;
+            const std::string name = here.as<std::string>(i, 0);
+            found.push_back(
+                finding(Severity::refuse, name, {name},
+                        fmt::format("{} has another connection limit on {} ({}) than on {} ({})", name,
+                                    said(context.standby()), there.get(k, 2), said(context.active()), here.get(i, 2)),
+                        fmt::format("ALTER DATABASE {} CONNECTION LIMIT {} ALLOW_CONNECTIONS {}, on {}",
+                                    PgConnection::identifier(name), here.get(i, 2),
+                                    here.as<bool>(i, 1) ? "true" : "false", said(context.standby()))));
+        }
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> pinned_sessions(Context& context) {
+    Findings found;
+    if (!context.input.pinned.empty()) {
+        found.push_back(finding(Severity::warn, "", context.input.pinned,
+                                "sessions hold what cannot be carried: a switch waits for them",
+                                "end them, or switch with --pinned end"));
+    }
     co_return found;
 }
 

@@ -196,6 +196,21 @@ constexpr Query kForeignPartitions{
     "JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.relkind = 'f' AND c.relispartition AND " TURNOUT_USERS,
     "foreign tables are partitions of tables that are to be copied"};
 
+/// What sync makes carries every operation of whole tables; somebody may have altered it since.
+constexpr Query kPublications{
+    Where::databases, Severity::refuse, 0,
+    "SELECT pubname::text, format('ALTER PUBLICATION %I SET (publish = ''insert, update, delete, truncate'', "
+    "publish_via_partition_root = true)', pubname) FROM pg_publication WHERE pubname = 'turnout_tables' AND NOT "
+    "(pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot AND NOT puballtables)",
+    "the publication leaves out operations: what they write would be lost"};
+
+constexpr Query kPublicationParts{
+    Where::databases, Severity::refuse, 15,
+    "SELECT pr.prrelid::regclass::text, format('ALTER PUBLICATION %I SET TABLE …, without WHERE and without a column "
+    "list; or turnout abort, then turnout sync', p.pubname) FROM pg_publication_rel pr JOIN pg_publication p ON p.oid "
+    "= pr.prpubid WHERE p.pubname = 'turnout_tables' AND (pr.prqual IS NOT NULL OR pr.prattrs IS NOT NULL)",
+    "tables are published in part only: a row filter or a column list was added"};
+
 #undef TURNOUT_USERS
 #undef TURNOUT_RELATION
 #undef TURNOUT_FROM_CLASS
@@ -224,11 +239,15 @@ const std::vector<Check>& table() {
         {"other_subscriptions", true, true, &kSubscriptions, nullptr},
         {"skipped_transactions", true, true, &kSkip, nullptr},
         {"roles", false, true, nullptr, roles},
+        {"settings", false, true, nullptr, settings},
+        {"database_limits", false, true, nullptr, database_limits},
         {"role_read_only", true, true, &kRoleReadOnly, nullptr},
         {"pg_hba", true, true, &kHba, nullptr},
         {"bypassing", false, true, nullptr, bypassing},
+        {"pinned_sessions", true, true, nullptr, pinned_sessions},
         {"background_jobs", true, true, &kPgCron, nullptr},
         {"extensions", true, true, nullptr, extensions},
+        {"extension_versions", false, true, nullptr, extension_versions},
         {"replica_identity", true, true, &kReplicaIdentity, nullptr},
         {"unlogged_tables", true, true, &kUnlogged, nullptr},
         {"large_objects", true, true, &kLargeObjects, nullptr},
@@ -240,6 +259,8 @@ const std::vector<Check>& table() {
         {"event_triggers", true, true, &kEventTriggers, nullptr},
         {"statistics", false, true, &kStatistics, nullptr},
         {"schema", false, true, nullptr, schema},
+        {"publications", false, true, &kPublications, nullptr},
+        {"published_parts", false, true, &kPublicationParts, nullptr},
         {"streams", false, true, nullptr, streams},
         {"tables_carried", false, true, nullptr, carried},
         {"type_oids", false, true, nullptr, type_oids},

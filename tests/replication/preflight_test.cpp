@@ -1,0 +1,225 @@
+// Each check of preflight, provoked on real servers: found with its severity, its objects and the statement that mends
+// it, and gone when that has been done. (Those about streams and tables are in sync_test; bypassing sessions in
+// fence_test's neighbourhood and tests/integration.)
+#include "control/preflight.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "control/sync.hpp"
+#include "tests/replication/servers.hpp"
+
+namespace turnout::control::test {
+namespace {
+
+using testing::HasSubstr;
+
+/// One check: SQL in the test's database that makes it speak, and what ends that.
+struct Case {
+    const char* check;
+    Severity severity;
+    const char* provoke;
+    const char* object;  ///< part of one of its objects
+    const char* remedy;  ///< part of the remedy
+    const char* mend;
+    Side side = Side::blue;
+    friend std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.check; }
+};
+
+class PreflightTest : public ServersTest {
+  protected:
+    std::vector<Finding> findings(std::string_view check, PreflightInput input) {
+        const PreflightReport report = await(preflight(*cluster_, std::move(input)));
+        std::vector<Finding> found;
+        for (const Finding& one : report.findings) {
+            if (one.check == check) found.push_back(one);
+        }
+        return found;
+    }
+    std::vector<Finding> findings(std::string_view check, PreflightStage stage = PreflightStage::before_sync) {
+        PreflightInput input;
+        input.stage = stage;
+        return findings(check, std::move(input));
+    }
+    static std::string objects(const Finding& finding) {
+        std::string text;
+        for (const std::string& object : finding.objects) text += object + "; ";
+        return text;
+    }
+    /// As Case::provoke and Case::mend are written: each command by itself, past the fence as control may.
+    void run(Side side, const std::string& script) {
+        const PgConnection::Ptr connection = connect(side);
+        query(*connection, "SET search_path = public");
+        for (std::size_t begin = 0; begin < script.size();) {
+            const std::size_t end = std::min(script.find(";;", begin), script.size());
+            std::string command = script.substr(begin, end - begin);
+            for (std::size_t at; (at = command.find("DATABASE_NAME")) != std::string::npos;)
+                command.replace(at, 13, database_);
+            query(*connection, command);
+            begin = end + 2;
+        }
+    }
+    void expect(const Case& it, PreflightStage stage) {
+        const auto before = findings(it.check, stage);
+        ASSERT_FALSE(before.empty()) << it.check << " is no check of this stage";
+        for (const Finding& one : before)
+            EXPECT_TRUE(one.severity == Severity::pass || objects(one).find(it.object) == std::string::npos)
+                << objects(one);
+        run(it.side, it.provoke);
+        bool met = false;
+        std::string seen;
+        // A reloaded setting is seen a moment later.
+        for (int i = 0; i < 1000 && !met; ++i) {
+            seen.clear();
+            met = is_met(it, stage, seen);
+        }
+        EXPECT_TRUE(met) << it.check << " said: " << seen;
+        run(it.side, it.mend);
+        bool gone = false;
+        for (int i = 0; i < 1000 && !gone; ++i) gone = is_gone(it, stage);
+        EXPECT_TRUE(gone) << "it is still found";
+    }
+
+  private:
+    bool is_met(const Case& it, PreflightStage stage, std::string& seen) {
+        bool met = false;
+        for (const Finding& one : findings(it.check, stage)) {
+            seen += std::string(name(one.severity)) + ": " + objects(one) + one.sentence + " | " + one.remedy + "\n";
+            met = met || (one.severity == it.severity && objects(one).find(it.object) != std::string::npos &&
+                          one.remedy.find(it.remedy) != std::string::npos && !one.sentence.empty());
+        }
+        return met;
+    }
+    bool is_gone(const Case& it, PreflightStage stage) {
+        const auto found = findings(it.check, stage);
+        return std::none_of(found.begin(), found.end(), [&](const Finding& one) {
+            return one.severity != Severity::pass && objects(one).find(it.object) != std::string::npos;
+        });
+    }
+};
+
+class PreflightBeforeSync : public PreflightTest, public testing::WithParamInterface<Case> {};
+
+TEST_P(PreflightBeforeSync, FindsItAndSaysWhatToDo) { expect(GetParam(), PreflightStage::before_sync); }
+
+const Case kBeforeSync[] = {
+    {"replica_identity", Severity::refuse, "CREATE TABLE keyless (a int)", "public.keyless", "REPLICA IDENTITY FULL",
+     "ALTER TABLE public.keyless REPLICA IDENTITY FULL"},
+    {"unlogged_tables", Severity::refuse, "CREATE UNLOGGED TABLE fast (a int PRIMARY KEY)", "public.fast",
+     "ALTER TABLE public.fast SET LOGGED", "ALTER TABLE public.fast SET LOGGED"},
+    {"large_objects", Severity::refuse, "SELECT lo_create(4711)", "large object 4711", "lo_unlink",
+     "SELECT lo_unlink(4711)"},
+    {"materialized_views", Severity::warn, "CREATE MATERIALIZED VIEW mv AS SELECT 1 AS a", "public.mv",
+     "REFRESH MATERIALIZED VIEW public.mv", "DROP MATERIALIZED VIEW mv"},
+    {"foreign_keys", Severity::warn,
+     "CREATE TABLE target (a int PRIMARY KEY);; CREATE TABLE source (a int PRIMARY KEY REFERENCES target);; ALTER "
+     "EXTENSION plpgsql ADD TABLE target",
+     "source", "", "ALTER EXTENSION plpgsql DROP TABLE target"},
+    {"foreign_partitions", Severity::refuse,
+     "CREATE FOREIGN DATA WRAPPER nothing;; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;; CREATE TABLE root "
+     "(a "
+     "int) PARTITION BY RANGE (a);; CREATE FOREIGN TABLE leaf PARTITION OF root FOR VALUES FROM (0) TO (9) SERVER "
+     "elsewhere",
+     "public.leaf", "DETACH PARTITION public.leaf", "ALTER TABLE root DETACH PARTITION leaf"},
+    {"always_triggers", Severity::refuse,
+     "CREATE TABLE t (a int PRIMARY KEY);; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; "
+     "END';; CREATE TRIGGER again BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();; ALTER TABLE t ENABLE ALWAYS "
+     "TRIGGER again",
+     "again on public.t", "ENABLE TRIGGER again", "ALTER TABLE public.t ENABLE TRIGGER again"},
+    {"event_triggers", Severity::warn,
+     "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';; CREATE EVENT TRIGGER watcher ON "
+     "ddl_command_end EXECUTE FUNCTION e()",
+     "watcher", "ALTER EVENT TRIGGER watcher DISABLE", "ALTER EVENT TRIGGER watcher DISABLE"},
+    {"hidden_state", Severity::warn,
+     "CREATE FUNCTION login_as(t text) RETURNS text LANGUAGE sql AS 'SELECT set_config(''app.tenant'', t, false)'",
+     "function login_as(text)", "", "DROP FUNCTION login_as"},
+    {"role_read_only", Severity::warn,
+     "CREATE ROLE careless;; ALTER ROLE careless SET default_transaction_read_only = off", "careless",
+     "ALTER ROLE careless RESET default_transaction_read_only", "DROP ROLE careless"},
+    {"slot_limits", Severity::warn, "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB';; SELECT pg_reload_conf()",
+     "max_slot_wal_keep_size", "max_slot_wal_keep_size = -1",
+     "ALTER SYSTEM RESET max_slot_wal_keep_size;; SELECT pg_reload_conf()"},
+    {"synchronous_standby_names", Severity::refuse,
+     "ALTER SYSTEM SET synchronous_standby_names = '*';; SET synchronous_commit = local;; SELECT pg_reload_conf()", "*",
+     "synchronous_standby_names",
+     "SET synchronous_commit = local;; ALTER SYSTEM RESET synchronous_standby_names;; SELECT pg_reload_conf()"},
+    {"other_slots", Severity::warn, "SELECT pg_create_logical_replication_slot('cdc', 'pgoutput')", "cdc", "",
+     "SELECT pg_drop_replication_slot('cdc')"},
+    {"other_subscriptions", Severity::warn,
+     "CREATE SUBSCRIPTION theirs CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)", "theirs", "",
+     "ALTER SUBSCRIPTION theirs SET (slot_name = NONE);; DROP SUBSCRIPTION theirs"},
+};
+INSTANTIATE_TEST_SUITE_P(Checks, PreflightBeforeSync, testing::ValuesIn(kBeforeSync));
+
+/// Those that compare the sides, after one sync.
+class PreflightBeforeSwitch : public PreflightTest {};
+
+const Case kBeforeSwitch[] = {
+    {"schema", Severity::refuse, "ALTER TABLE things ADD COLUMN later int", "things", "same DDL",
+     "ALTER TABLE things DROP COLUMN later"},
+    {"schema", Severity::refuse, "CREATE INDEX by_note ON things (note)", "by_note", "same DDL", "DROP INDEX by_note"},
+    {"schema", Severity::refuse, "ALTER TABLE things ALTER COLUMN note SET DEFAULT 'x'", "things", "same DDL",
+     "ALTER TABLE things ALTER COLUMN note DROP DEFAULT"},
+    {"schema", Severity::refuse, "CREATE FUNCTION later() RETURNS int LANGUAGE sql AS 'SELECT 1'", "later", "same DDL",
+     "DROP FUNCTION later"},
+    {"schema", Severity::refuse, "GRANT SELECT ON things TO preflight_reader", "things", "same DDL",
+     "REVOKE SELECT ON things FROM preflight_reader"},
+    {"schema", Severity::refuse, "CREATE POLICY some ON things USING (id > 0)", "some", "same DDL",
+     "DROP POLICY some ON things"},
+    {"tables_carried", Severity::refuse, "CREATE TABLE later (id int PRIMARY KEY)", "later", "", "DROP TABLE later"},
+    {"prepared_transactions", Severity::refuse,
+     "BEGIN;; INSERT INTO things VALUES (99);; PREPARE TRANSACTION 'undecided'", "undecided", "ROLLBACK PREPARED",
+     "ROLLBACK PREPARED 'undecided'"},
+    {"roles", Severity::refuse, "CREATE ROLE newcomer LOGIN", "newcomer", "turnout sync", "DROP ROLE newcomer"},
+    {"roles", Severity::refuse, "ALTER ROLE preflight_reader CONNECTION LIMIT 3", "preflight_reader", "turnout sync",
+     "ALTER ROLE preflight_reader CONNECTION LIMIT -1"},
+    {"settings", Severity::warn, "ALTER ROLE preflight_reader SET work_mem = '5MB'", "work_mem=5MB", "turnout sync",
+     "ALTER ROLE preflight_reader RESET work_mem"},
+    {"settings", Severity::warn, "ALTER DATABASE DATABASE_NAME SET app.x = 'y'", "app.x=y", "turnout sync",
+     "ALTER DATABASE DATABASE_NAME RESET app.x"},
+    {"database_limits", Severity::refuse, "ALTER DATABASE DATABASE_NAME CONNECTION LIMIT 50", "app",
+     "CONNECTION LIMIT 50", "ALTER DATABASE DATABASE_NAME CONNECTION LIMIT -1"},
+    {"publications", Severity::refuse, "ALTER PUBLICATION turnout_tables SET (publish = 'insert')", "turnout_tables",
+     "publish = 'insert, update, delete, truncate'",
+     "ALTER PUBLICATION turnout_tables SET (publish = 'insert, update, delete, truncate')"},
+    {"published_parts", Severity::refuse, "ALTER PUBLICATION turnout_tables SET TABLE things WHERE (id > 5)", "things",
+     "without WHERE", "ALTER PUBLICATION turnout_tables SET TABLE things"},
+    {"login_triggers", Severity::refuse,
+     "CREATE FUNCTION l() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';; CREATE EVENT TRIGGER at_login ON "
+     "login "
+     "EXECUTE FUNCTION l()",
+     "at_login", "ALTER EVENT TRIGGER at_login DISABLE", "ALTER EVENT TRIGGER at_login DISABLE", Side::green},
+    {"skipped_transactions", Severity::refuse, "ALTER SUBSCRIPTION turnout_to_green SKIP (lsn = 'FFFF/0')",
+     "turnout_to_green", "SKIP (lsn = NONE)", "ALTER SUBSCRIPTION turnout_to_green SKIP (lsn = NONE)", Side::green},
+    {"synchronized_standby_slots", Severity::warn,
+     "ALTER SYSTEM SET synchronized_standby_slots = 'somebody';; SELECT pg_reload_conf()", "somebody",
+     "synchronized_standby_slots", "ALTER SYSTEM RESET synchronized_standby_slots;; SELECT pg_reload_conf()",
+     Side::green},
+};
+
+TEST_F(PreflightBeforeSwitch, EachCheckFindsWhatItIsForAndSaysWhatToDo) {
+    run(Side::blue, "CREATE TABLE things (id int PRIMARY KEY, note text);; CREATE ROLE preflight_reader LOGIN");
+    await(sync(*cluster_, Side::blue, [](const SyncProgress&) {}));
+    for (const Case& it : kBeforeSwitch) {
+        SCOPED_TRACE(it.provoke);
+        expect(it, PreflightStage::before_switch);
+    }
+    PreflightInput pinned;
+    pinned.pinned = {"session 5, user app on app: it holds a temporary table"};
+    const auto found = findings("pinned_sessions", pinned);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::warn);
+    EXPECT_THAT(objects(found[0]), HasSubstr("temporary table"));
+    EXPECT_THAT(found[0].remedy, HasSubstr("--pinned end"));
+}
+
+TEST_F(PreflightTest, EveryCheckHasANameOfItsOwn) {
+    std::vector<std::string_view> names = preflight_checks();
+    std::sort(names.begin(), names.end());
+    EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+}
+
+}  // namespace
+}  // namespace turnout::control::test
