@@ -5,6 +5,9 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
+#include <unistd.h>
+#include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <limits>
 
@@ -125,6 +128,21 @@ void add_sides(std::vector<MetricFamily>& families, const MetricsSnapshot& snaps
             sample(static_cast<double>(bytes), MetricType::Gauge, {{"database", database}}));
 }
 
+/// By the names that Prometheus' own client libraries use.
+void add_process(std::vector<MetricFamily>& families) {
+    std::error_code gone;
+    double descriptors = 0;
+    for (auto it = std::filesystem::directory_iterator("/proc/self/fd", gone);
+         !gone && it != std::filesystem::directory_iterator(); it.increment(gone))
+        ++descriptors;
+    double pages_in_all = 0;
+    double pages_resident = 0;
+    std::ifstream("/proc/self/statm") >> pages_in_all >> pages_resident;
+    add(families, "process_open_fds", "Number of open file descriptors.", MetricType::Gauge, descriptors);
+    add(families, "process_resident_memory_bytes", "Resident memory size in bytes.", MetricType::Gauge,
+        pages_resident * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+}
+
 }  // namespace
 
 struct Metrics::Switches {
@@ -187,6 +205,7 @@ std::string Metrics::text() const {
     add_totals(families, snapshot.counters);
     add_query_seconds(families, snapshot.counters);
     add_move_seconds(families, snapshot.counters);
+    add_process(families);
     auto observed = switches_->registry.Collect();
     families.insert(families.end(), std::make_move_iterator(observed.begin()), std::make_move_iterator(observed.end()));
     return prometheus::TextSerializer().Serialize(families);
