@@ -76,7 +76,6 @@ asio::awaitable<Findings> dump_program(Context& context);
 asio::awaitable<Findings> roles(Context& context);
 asio::awaitable<Findings> settings(Context& context);
 asio::awaitable<Findings> database_limits(Context& context);
-asio::awaitable<Findings> pinned_sessions(Context& context);
 asio::awaitable<Findings> bypassing(Context& context);
 asio::awaitable<Findings> synchronous_standbys(Context& context);
 asio::awaitable<Findings> extensions(Context& context);

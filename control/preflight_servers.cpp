@@ -210,7 +210,7 @@ asio::awaitable<Findings> pinned_sessions(Context& context) {
         found.push_back(finding(Severity::warn, "", input.pinned,
                                 fmt::format("{} session{} can be moved, {} cannot", input.movable,
                                             input.movable == 1 ? "" : "s", input.pinned.size()),
-                                "end what pins them, or choose what becomes of them with --pinned"));
+                                "end what pins them, or the sessions: switch with --pinned end"));
     }
     co_return found;
 }
@@ -285,16 +285,6 @@ asio::awaitable<Findings> database_limits(Context& context) {
                                     PgConnection::identifier(name), here.get(i, 2),
                                     here.as<bool>(i, 1) ? "true" : "false", said(context.standby()))));
         }
-    }
-    co_return found;
-}
-
-asio::awaitable<Findings> pinned_sessions(Context& context) {
-    Findings found;
-    if (!context.input.pinned.empty()) {
-        found.push_back(finding(Severity::warn, "", context.input.pinned,
-                                "sessions hold what cannot be carried: a switch waits for them",
-                                "end them, or switch with --pinned end"));
     }
     co_return found;
 }

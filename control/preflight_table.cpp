@@ -244,7 +244,6 @@ const std::vector<Check>& table() {
         {"role_read_only", true, true, &kRoleReadOnly, nullptr},
         {"pg_hba", true, true, &kHba, nullptr},
         {"bypassing", false, true, nullptr, bypassing},
-        {"pinned_sessions", true, true, nullptr, pinned_sessions},
         {"background_jobs", true, true, &kPgCron, nullptr},
         {"extensions", true, true, nullptr, extensions},
         {"extension_versions", false, true, nullptr, extension_versions},
