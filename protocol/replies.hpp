@@ -73,6 +73,8 @@ class ReplyLedger {
     [[nodiscard]] std::size_t ready_owed() const noexcept { return ready_owed_ + doubtful_syncs_; }
     /// The COPY under way, as far as the server has said.
     [[nodiscard]] CopyState copy() const noexcept { return copy_; }
+    /// A COPY from the client lives and its end has not been forwarded yet: it must be fed.
+    [[nodiscard]] bool wants_copy_data() const noexcept { return copy_swallows_syncs(); }
     /// Whether extended messages have been forwarded that no Sync covers yet: an implicit transaction may be open.
     [[nodiscard]] bool batch_open() const noexcept { return batch_open_; }
     /// Whether the server is known to skip everything up to a Sync that the client has not sent yet.

@@ -100,8 +100,7 @@ Session::Hold Session::hold_back(char type) const {
     }
     if (gate.lets_pass()) return Hold::no;
     // Closed, and not at a safe point: on to the next ReadyForQuery, then decide anew. A living COPY must be fed.
-    const bool copying = replies.copy() == protocol::CopyState::in || replies.copy() == protocol::CopyState::both;
-    return replies.ready_owed() > 0 && !copying ? Hold::reply : Hold::no;
+    return replies.ready_owed() > 0 && !replies.wants_copy_data() ? Hold::reply : Hold::no;
 }
 
 /// Sends on as many messages as may go now; what is returned may not, or not yet. The tail of an incomplete message

@@ -165,6 +165,13 @@ std::string RawClient::next(unsigned count) {
     return text;
 }
 
+std::string RawClient::next_line(std::string (*tell)(char, std::string_view)) {
+    for (;;) {
+        const protocol::Frame frame = take();
+        if (!is_asynchronous(static_cast<protocol::BackendType>(frame.type))) return tell(frame.type, frame.body);
+    }
+}
+
 std::string RawClient::rest() {
     buffer_.erase(0, consumed_);
     consumed_ = 0;

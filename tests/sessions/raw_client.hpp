@@ -32,6 +32,8 @@ class RawClient {
     const std::vector<std::string>& notifications() const { return notifications_; }
     /// The types of the next `count` messages.
     std::string next(unsigned count);
+    /// The next message that is not asynchronous, told by `tell(type, body)`.
+    std::string next_line(std::string (*tell)(char, std::string_view));
     /// The types of all messages that come before the other end closes the connection.
     std::string rest();
     /// The first column of the first row of a simple query.
