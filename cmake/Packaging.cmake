@@ -1,5 +1,5 @@
 # `cpack -G DEB`: the program, its unit, a configuration to fill in, and the documents that it makes of itself.
-include(GNUInstallDirs)
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)  # `cpack` packs what is built: see `./dev package`
 
 # turnout_document(<file> <compressed?>) -> ${TURNOUT_DOCUMENTS}/<file>
 set(TURNOUT_DOCUMENTS "${PROJECT_BINARY_DIR}/documents")
@@ -35,6 +35,7 @@ install(FILES "${TURNOUT_DOCUMENTS}/turnout.schema.json" "${deploy}/alerts.yml" 
 install(FILES "${deploy}/grafana/dashboards/turnout.json" DESTINATION /usr/share/turnout/grafana)
 install(FILES "${deploy}/debian/copyright" DESTINATION /usr/share/doc/turnout)
 install(FILES "${TURNOUT_DOCUMENTS}/changelog.gz" DESTINATION /usr/share/doc/turnout)
+install(FILES "${deploy}/debian/lintian-overrides" DESTINATION /usr/share/lintian/overrides RENAME turnout)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGING_INSTALL_PREFIX /)
@@ -44,9 +45,10 @@ set(CPACK_PACKAGE_CONTACT "The authors of turnout <turnout@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "proxy that moves live PostgreSQL traffic between servers")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-  "Applications connect to turnout as they would to PostgreSQL. Behind it traffic moves from one server to another of a
- different major version, and back, with a write pause of about a millisecond, without an error for any client and
- without a lost commit.")
+  "Applications connect to turnout as they would to PostgreSQL. Behind it,
+traffic moves from one server to another of a different major version, and
+back, with a write pause of about a millisecond, without an error for any
+client and without a lost commit.")
 set(CPACK_DEBIAN_PACKAGE_SECTION database)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)

@@ -46,7 +46,15 @@ struct SwitchConfig {
     PinnedPolicy pinned = PinnedPolicy::wait;
     LongTransactions long_transactions = LongTransactions::wait;
     Bypassing bypassing = Bypassing::refuse;
-    std::string pg_bin;  ///< directory of pg_dump and pg_restore; empty: the newest that is found
+    std::string hold_file;  ///< while it exists, switches are refused; empty: there is none
+    std::string pg_bin;     ///< directory of pg_dump and pg_restore; empty: the newest that is found
+};
+
+/// [hooks]: programs of the operator's, run without a shell and without arguments.
+struct HooksConfig {
+    std::string before_switch;  ///< its failure refuses the switch
+    std::string after_switch;   ///< its failure is logged
+    Milliseconds timeout{0};
 };
 
 /// [log].
@@ -65,6 +73,7 @@ struct Config {
     AuthConfig auth;
     std::array<SideConfig, 2> sides;
     SwitchConfig switching;
+    HooksConfig hooks;
     std::string admin_directory;           ///< [admin] socket
     std::vector<std::string> admin_users;  ///< [admin] admin_users
     std::vector<std::string> stats_users;  ///< [admin] stats_users

@@ -143,9 +143,22 @@ constexpr std::array kKeys{
               [](Config& c) -> Slot {
                   return choice(c.switching.bypassing, {"refuse", "end"});
               }},
+    ConfigKey{"switch", "hold_file", R"("")", kReload, kOpen,
+              "While this file exists, switch and rollback are refused; empty: no file does that.",
+              [](Config& c) -> Slot { return &c.switching.hold_file; }},
     ConfigKey{"switch", "pg_bin", R"("")", kReload, kOpen,
               "Directory of pg_dump and pg_restore; empty: the newest that is found.",
               [](Config& c) -> Slot { return &c.switching.pg_bin; }},
+
+    ConfigKey{"hooks", "before_switch", R"("")", kReload, kOpen,
+              "Program run before a switch or rollback, with the facts in its environment; its failure refuses it.",
+              [](Config& c) -> Slot { return &c.hooks.before_switch; }},
+    ConfigKey{
+        "hooks", "after_switch", R"("")", kReload, kOpen,
+        "Program run after a switch or rollback, with its outcome in the environment, the report in TURNOUT_JSON.",
+        [](Config& c) -> Slot { return &c.hooks.after_switch; }},
+    ConfigKey{"hooks", "timeout", R"("60s")", kReload, kOpen, "A hook that takes longer is ended, and has failed.",
+              [](Config& c) -> Slot { return &c.hooks.timeout; }},
 
     ConfigKey{"admin", "socket", R"("/run/turnout")", kRestart, kOpen,
               "Directory of the admin socket, whose name is .s.PGSQL.6432.",

@@ -103,6 +103,7 @@ class Controller {
     Answer set(const Command& command);
     Answer disable(const std::string& database, bool disabled);
     boost::asio::awaitable<Answer> kill_client(const std::string& id);
+    boost::asio::awaitable<Answer> wait_for_clients();
     boost::asio::awaitable<Answer> shut_down(const Command& command);
     std::optional<Answer> wrong_database(const Command& command) const;
     std::optional<std::string> take_configuration(const Config& fresh);
@@ -110,10 +111,15 @@ class Controller {
     // ---- controller_dry_run.cpp
     boost::asio::awaitable<Answer> dry_run(const Command& command);
 
+    // ---- controller_hooks.cpp
+    boost::asio::awaitable<std::optional<Answer>> held_back(const Command& command, Side from);
+    boost::asio::awaitable<void> tell_hook(Command command, SwitchReport report);
+
     // ---- controller_record.cpp
-    void begin_record(const Command& command, const PreflightReport& preflight);
+    void begin_record(const Command& command, const PreflightReport& preflight, const Progress& progress);
     void keep_record(const Command& command, const SwitchReport& report);
-    boost::asio::awaitable<void> sample_switch();
+    boost::asio::awaitable<void> sample_switch(std::shared_ptr<SwitchRecord> record);
+    boost::asio::awaitable<void> tell_what_is_waited_for(std::shared_ptr<SwitchRecord> record, Progress progress);
 
     // ---- controller_live.cpp: what the status page is told
     boost::asio::awaitable<void> tell_the_page();

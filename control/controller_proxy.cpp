@@ -174,16 +174,32 @@ asio::awaitable<Answer> Controller::kill_client(const std::string& id) {
     co_return done("killed", fmt::format("session {} ({} in {}) is ended", id, session->user, session->database));
 }
 
-asio::awaitable<Answer> Controller::shut_down(const Command& command) {
-    if (command.options.wait_for_clients) {
-        const auto& databases = config_.switching.databases;
-        disabled_.insert(databases.begin(), databases.end());
-        if (const auto wrong = take_configuration(config_)) co_return refusal("F0000", *wrong);
-        asio::steady_timer again(executor_);
+/// Nobody is let in meanwhile; cancelled, it lets clients in again.
+asio::awaitable<Answer> Controller::wait_for_clients() {
+    const auto& databases = config_.switching.databases;
+    const std::set<std::string> before = disabled_;
+    disabled_.insert(databases.begin(), databases.end());
+    if (const auto wrong = take_configuration(config_)) co_return refusal("F0000", *wrong);
+    bool cancelled = false;
+    asio::steady_timer again(executor_);
+    try {
         for (auto left = co_await sessions(); !left.empty() && !stopping_; left = co_await sessions()) {
             again.expires_after(Milliseconds(100));
             co_await again.async_wait(asio::use_awaitable);
         }
+    } catch (const boost::system::system_error&) {
+        cancelled = true;
+    }
+    if (!cancelled) co_return Answer{};
+    disabled_ = before;
+    (void)take_configuration(config_);
+    co_return refusal(sqlstate::cancelled, "SHUTDOWN was cancelled; clients are let in again");
+}
+
+asio::awaitable<Answer> Controller::shut_down(const Command& command) {
+    if (command.options.wait_for_clients) {
+        Answer waited = co_await wait_for_clients();
+        if (waited.failed()) co_return waited;
     }
     const bool waits = command.options.wait_for_servers || command.options.wait_for_clients;
     stop(waits ? Stop::gracefully : Stop::at_once);

@@ -1,8 +1,11 @@
 // The life of a version change.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <memory>
 #include <utility>
 
 #include "control/controller.hpp"
@@ -155,12 +158,17 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
         std::optional<Answer> refused = co_await verified_first(command, progress);
         if (refused) co_return std::move(*refused);
     }
+    const std::optional<Answer> held = co_await held_back(command, before.side);
+    if (held) co_return *held;
     if (!served_) co_return nobody_is_served();
     options.hidden_state = preflight_report.hidden_state;
     options.setting_names = preflight_report.setting_names;
     lag_connection_.reset();  // its next question could come in the window, and so could the page's
     page_connections_ = {};
-    begin_record(command, preflight_report);
+    begin_record(command, preflight_report, progress);
+    const std::shared_ptr<SwitchRecord> record = record_;
+    const auto over = [](SwitchRecord* ended) { ended->over = true; };
+    const std::unique_ptr<SwitchRecord, decltype(over)> until_then(record.get(), over);
 
     SwitchProgress tell = [this, &command, &progress](std::string line) {
         progress(fmt::format("{}: {}", dashed(tag(command.verb)), line));
@@ -171,6 +179,8 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     const SwitchReport report = co_await switcher_->run(std::move(options), std::move(tell));
     take_over(before, report);
     keep_record(command, report);
+    // Detached: the answer does not wait for it, and a cancelled coroutine may not wait again.
+    asio::co_spawn(executor_, tell_hook(command, report), asio::detached);
     Answer answer = switch_answer(report);
     reports_.name_in(answer);
     co_return answer;

@@ -115,6 +115,30 @@ TEST_F(AdminConsole, PgBouncersVerbsDoWhatTheySay) {
     EXPECT_NE(console("KILL_CLIENT 999999").err.find("there is no session 999999"), std::string::npos);
 }
 
+TEST_F(AdminConsole, AHoldFileAndAHookThatFailsRefuseASwitch) {
+    const fs::path directory = pair_->turnout().directory();
+    const auto set = [](const std::string& key, const std::string& value) {
+        EXPECT_EQ(psql(conninfo(), "SET " + key + " = '" + value + "'").status, 0);
+    };
+    const fs::path hold = directory / "hold";
+    std::ofstream(hold) << "not tonight";
+    set("switch.hold_file", hold.string());
+    const bench::Exit held = pair_->turnout().run({"switch"});
+    EXPECT_EQ(held.status, 1);
+    EXPECT_NE(held.err.find("the hold file " + hold.string() + " exists"), std::string::npos) << held.err;
+    fs::remove(hold);
+
+    const fs::path hook = directory / "hook";
+    std::ofstream(hook) << "#!/bin/sh\necho \"$TURNOUT_VERB from $TURNOUT_FROM to $TURNOUT_TO: not yet\" >&2\nexit 1\n";
+    fs::permissions(hook, fs::perms::owner_all);
+    set("hooks.before_switch", hook.string());
+    const bench::Exit refused = pair_->turnout().run({"switch"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.err.find("switch from blue to green: not yet"), std::string::npos) << refused.err;
+    EXPECT_EQ(pair_->turnout().status().at("active").as_string(), "blue");
+    EXPECT_EQ(psql(conninfo(), "RELOAD").status, 0);
+}
+
 TEST_F(AdminConsole, DebiansExporterRunsAgainstItUnchanged) {
     const bench::Connection client = pair_->connect();
     bench::number(client.get(), "SELECT 1");
