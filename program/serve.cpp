@@ -54,9 +54,8 @@ void warn_of_readable_passwords(const control::Config& config) {
 class Service {
   public:
     Service(const control::Config& config, bool take_over, control::StepWatch watch)
-        : controller_(context_.get_executor(),
-                      {config, std::string(kVersion), take_over, &feed_, std::move(watch)}, metrics_,
-                      proxy::make_data_plane),
+        : controller_(context_.get_executor(), {config, std::string(kVersion), take_over, &feed_, std::move(watch)},
+                      metrics_, proxy::make_data_plane),
           console_(context_.get_executor(),
                    {.directory = config.admin_directory,
                     .program_version = std::string(kVersion),

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "protocol/frontend_messages.hpp"
 #include "protocol/framing.hpp"
+#include "protocol/frontend_messages.hpp"
 #include "protocol/sql_words.hpp"
 
 namespace turnout::protocol {
@@ -115,7 +115,8 @@ bool only_waits_for_a_lock(std::string_view text) {
         if (lexer.next() != SqlToken::symbol || !symbol('.')) return false;
         token = lexer.next();
     }
-    if (token != SqlToken::word || (!lexer.is("pg_advisory_lock") && !lexer.is("pg_advisory_lock_shared"))) return false;
+    if (token != SqlToken::word || (!lexer.is("pg_advisory_lock") && !lexer.is("pg_advisory_lock_shared")))
+        return false;
     if (lexer.next() != SqlToken::symbol || !symbol('(')) return false;
     for (token = lexer.next(); !(token == SqlToken::symbol && symbol(')')); token = lexer.next()) {
         const bool cast = token == SqlToken::word;  // $1::bigint

@@ -26,7 +26,9 @@ class Batch {
     void lose() noexcept { whole_ = false; }
 
     /// The messages, or nothing if not all of them were kept.
-    [[nodiscard]] std::string_view bytes() const noexcept { return whole_ ? std::string_view(bytes_) : std::string_view(); }
+    [[nodiscard]] std::string_view bytes() const noexcept {
+        return whole_ ? std::string_view(bytes_) : std::string_view();
+    }
 
   private:
     std::string bytes_;
@@ -43,9 +45,9 @@ struct OneCommand {
 /// limit, [Close], Sync. The text of a statement made earlier is looked up in `book`.
 [[nodiscard]] OneCommand read_one_command(std::string_view bytes, const StatementBook& book);
 
-/// Whether a command that failed as a whole (an ErrorResponse came for it, outside of a transaction block) has certainly
-/// left nothing behind: SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE or WITH. CALL and DO may commit inside;
-/// CREATE INDEX CONCURRENTLY and its like leave something.
+/// Whether a command that failed as a whole (an ErrorResponse came for it, outside of a transaction block) has
+/// certainly left nothing behind: SELECT, INSERT, UPDATE, DELETE, MERGE, VALUES, TABLE or WITH. CALL and DO may commit
+/// inside; CREATE INDEX CONCURRENTLY and its like leave something.
 [[nodiscard]] bool leaves_nothing_when_cancelled(const OneCommand& command) noexcept;
 
 /// Whether the text is `SELECT pg_advisory_lock(…)` or its shared form and nothing else, with constants and parameters

@@ -2,8 +2,8 @@
 // the policy `cancel`. A statement is run again, unnoticed, only if the server has certainly undone it and the client
 // has heard nothing of it (can_run_again() has the conditions); else its client gets 40001.
 //
-// From the first cancel request on, what the server says is kept back until ReadyForQuery and until the cancel request's
-// connection has ended: a late cancel would hit the next statement.
+// From the first cancel request on, what the server says is kept back until ReadyForQuery and until the cancel
+// request's connection has ended: a late cancel would hit the next statement.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -38,9 +38,7 @@ bool is_repeated(char type) {
     }
 }
 
-std::string switched_error() {
-    return protocol::make_error(protocol::Severity::error, "40001", kSwitched, {}, kRetry);
-}
+std::string switched_error() { return protocol::make_error(protocol::Severity::error, "40001", kSwitched, {}, kRetry); }
 
 }  // namespace
 

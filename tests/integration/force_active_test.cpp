@@ -1,5 +1,5 @@
-// A side that is gone for good: a person makes the other one active, is told first what that may lose, and the lost side is
-// never served again by itself, whatever comes back in whichever order.
+// A side that is gone for good: a person makes the other one active, is told first what that may lose, and the lost
+// side is never served again by itself, whatever comes back in whichever order.
 #include <gtest/gtest.h>
 
 #include "tests/integration/eventually.hpp"
@@ -38,8 +38,8 @@ TEST(ForceActive, ServesTheSideThatIsLeftAndNeverAgainTheOneThatWasLost) {
 
     // The lost side comes back by itself: it is not served, and nothing of it is merged.
     pair.blue().start();
-    pair.blue().execute("BEGIN READ WRITE; INSERT INTO things (id, note) VALUES (77, 'written on the lost side'); COMMIT",
-                        "app");
+    pair.blue().execute(
+        "BEGIN READ WRITE; INSERT INTO things (id, note) VALUES (77, 'written on the lost side'); COMMIT", "app");
     pair.turnout().kill();
     pair.turnout().start();
     EXPECT_EQ(pair.turnout().status().at("active").as_string(), "green");

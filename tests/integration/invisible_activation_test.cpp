@@ -1,5 +1,5 @@
-// An activation that is durable and that nobody can see: it waits for a synchronous standby of the new side that is away.
-// Nothing may be concluded from not seeing it; whoever is served afterwards has everything.
+// An activation that is durable and that nobody can see: it waits for a synchronous standby of the new side that is
+// away. Nothing may be concluded from not seeing it; whoever is served afterwards has everything.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -16,8 +16,7 @@ using namespace std::chrono_literals;
 
 class InvisibleActivation : public testing::Test {
   protected:
-    InvisibleActivation()
-        : pair_({.program = TURNOUT_HALTING, .lines = {{"switch", R"(max_pause = "2s")"}}}) {
+    InvisibleActivation() : pair_({.program = TURNOUT_HALTING, .lines = {{"switch", R"(max_pause = "2s")"}}}) {
         bench::install_ledger(pair_.direct(pair_.blue()));
         pair_.sync();
         bench::LedgerSettings settings;
@@ -49,7 +48,8 @@ class InvisibleActivation : public testing::Test {
         eventually(
             [&] {
                 const bench::Connection fresh = bench::connect(pair_.green().conninfo());
-                return bench::value(fresh.get(), "SELECT current_setting('synchronous_standby_names') = " + names) == "t";
+                return bench::value(fresh.get(), "SELECT current_setting('synchronous_standby_names') = " + names) ==
+                       "t";
             },
             "the setting");
     }
@@ -60,7 +60,8 @@ class InvisibleActivation : public testing::Test {
         return pair_.green().value("SELECT state FROM turnout.journal WHERE generation = 2");
     }
     void expect_everything_on_green() {
-        eventually([&] { return pair_.turnout().status().at("active") == boost::json::value("green"); }, "green to be served");
+        eventually([&] { return pair_.turnout().status().at("active") == boost::json::value("green"); },
+                   "green to be served");
         const std::uint64_t goal = ledger_->totals().writes + 50;
         eventually([&] { return ledger_->totals().writes >= goal; }, "the load's writes on green");
         ledger_->hold(60s);
@@ -78,12 +79,17 @@ TEST_F(InvisibleActivation, HoldsEverybodyUntilItIsKnownAndIsObeyed) {
     const auto verb = hang();
     EXPECT_EQ(state_on_green(), "armed") << "it should not be seen";
     // Whoever asks for the truth has to wait as well: the question is a write to the same row.
-    eventually([&] { return pair_.turnout().report({"show", "switch"}).at("state") == boost::json::value("running"); }, "the switch");
+    eventually(
+        [&] {
+            return pair_.turnout().report({"show", "switch"}).at("state") == boost::json::value("running");
+        },
+        "the switch");
     const std::uint64_t written = ledger_->totals().writes;
     eventually(
         [&] {
-            return pair_.green().value("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'turnout "
-                                       "control' AND wait_event_type = 'Lock'") == "t";
+            return pair_.green().value(
+                       "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'turnout "
+                       "control' AND wait_event_type = 'Lock'") == "t";
         },
         "the outcome being asked for");
     EXPECT_EQ(ledger_->totals().writes, written) << "somebody was served while the outcome was unknown";

@@ -126,8 +126,8 @@ TEST_F(SessionsAtWork, NoTenantEverSeesAnothersRows) {
                 case 0: bench::run(connection, "SET app.tenant_id = '" + id + "'"); break;
                 case 1: bench::run(connection, "SELECT set_config('app.tenant_id', '" + id + "', false)"); break;
                 case 2:
-                    bench::Result{PQexecParams(connection, "SELECT set_config($1, $2, false)", 2, nullptr, values, nullptr,
-                                               nullptr, 0)};
+                    bench::Result{PQexecParams(connection, "SELECT set_config($1, $2, false)", 2, nullptr, values,
+                                               nullptr, nullptr, 0)};
                     break;
                 default: bench::run(connection, "SELECT log_in_as('" + id + "')"); break;
             }
@@ -135,8 +135,9 @@ TEST_F(SessionsAtWork, NoTenantEverSeesAnothersRows) {
         repeat(pair_->turnout().conninfo("tenant", Pair::kPassword), [&, tenant, log_in](PGconn* connection) {
             log_in(connection);
             for (int n = 0; n < 50 && !stop_; ++n, ++looks) {
-                EXPECT_EQ(bench::value(connection, "SELECT string_agg(DISTINCT tenant, ',') || count(*) FROM documents"),
-                          std::to_string(tenant) + "10");
+                EXPECT_EQ(
+                    bench::value(connection, "SELECT string_agg(DISTINCT tenant, ',') || count(*) FROM documents"),
+                    std::to_string(tenant) + "10");
             }
         });
     }

@@ -69,8 +69,8 @@ TEST(Batch, EverythingElseIsNotOneCommand) {
     const std::string unfinished = extended("SELECT 1").substr(0, extended("SELECT 1").size() - sync.size());
     for (const std::string& bytes :
          {""s, query("SELECT 1; SELECT 2"), query("SELECT 1") + query("SELECT 2"), extended("SELECT 1", "named"),
-          extended("SELECT 1", "", 10), unfinished, unfinished + extended("SELECT 2"), extended("SELECT 1") + sync, sync,
-          query("SELECT 1").substr(0, 8)}) {
+          extended("SELECT 1", "", 10), unfinished, unfinished + extended("SELECT 2"), extended("SELECT 1") + sync,
+          sync, query("SELECT 1").substr(0, 8)}) {
         EXPECT_EQ(read_one_command(bytes, none).text, "") << bytes;
     }
 }
@@ -93,9 +93,8 @@ TEST(Batch, OnlyCommandsThatTheServerUndoesWholeLeaveNothing) {
 }
 
 TEST(Batch, AStatementThatOnlyWaitsForALockIsKnownByItsForm) {
-    for (const char* text :
-         {"SELECT pg_advisory_lock(42)", "select pg_catalog.pg_advisory_lock_shared ( 1, -2 );",
-          "SELECT pg_advisory_lock($1::bigint)", "SELECT pg_advisory_lock($1, $2)"}) {
+    for (const char* text : {"SELECT pg_advisory_lock(42)", "select pg_catalog.pg_advisory_lock_shared ( 1, -2 );",
+                             "SELECT pg_advisory_lock($1::bigint)", "SELECT pg_advisory_lock($1, $2)"}) {
         EXPECT_TRUE(only_waits_for_a_lock(text)) << text;
     }
     for (const char* text :

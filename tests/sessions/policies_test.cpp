@@ -22,8 +22,8 @@ class Policies : public testing::Test {
   protected:
     static void SetUpTestSuite() {
         const auto make = [](const char* name) {
-            auto cluster = std::make_unique<support::Cluster>(
-                support::ClusterOptions{.major = 15, .name = name, .fsync = false});
+            auto cluster =
+                std::make_unique<support::Cluster>(support::ClusterOptions{.major = 15, .name = name, .fsync = false});
             cluster->execute("CREATE TABLE t (n int)");
             cluster->execute(
                 "CREATE PROCEDURE half() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM "
@@ -54,8 +54,10 @@ class Policies : public testing::Test {
 
     /// Until a backend of blue's waits like this.
     static void wait_on_blue(const std::string& event, int sessions = 1) {
-        const std::string question = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
-                                     "wait_event = '" + event + "'";
+        const std::string question =
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
+            "wait_event = '" +
+            event + "'";
         while (blue_->value(question) != std::to_string(sessions)) std::this_thread::yield();
     }
 
@@ -63,7 +65,8 @@ class Policies : public testing::Test {
     static std::vector<control::LockWaiter> lock_waiters() {
         std::vector<control::LockWaiter> waiters;
         const std::string pids = blue_->value(
-            "SELECT coalesce(string_agg(pid || ' ' || (SELECT count(*) FROM pg_locks h WHERE h.pid = w.pid AND h.granted "
+            "SELECT coalesce(string_agg(pid || ' ' || (SELECT count(*) FROM pg_locks h WHERE h.pid = w.pid AND "
+            "h.granted "
             "AND h.locktype = 'advisory'), ' '), '') FROM pg_locks w WHERE locktype = 'advisory' AND NOT granted");
         std::istringstream words(pids);
         for (control::LockWaiter waiter; words >> waiter.server_pid >> waiter.locks_held;) waiters.push_back(waiter);
@@ -337,7 +340,8 @@ TEST_F(Policies, AStatementThatWaitsForAnAdvisoryLockIsRunAgainWhateverThePolicy
     EXPECT_FALSE(waiter->has_something()) << "taken twice";
     EXPECT_EQ(holder->value("SELECT pg_advisory_unlock(42)"), "t");
     EXPECT_EQ(waiter->replies(), "T D C Z(I)");
-    EXPECT_EQ(waiter->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"), "2");
+    EXPECT_EQ(waiter->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
+              "2");
 }
 
 // ------------------------------------------------------------------------------------------------- pinned sessions
