@@ -1,12 +1,16 @@
 // The program as a person or a script meets it: verbs against an admin socket whose answers the test makes up, exit
 // statuses, what goes to standard output and what to standard error.
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/object.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -161,26 +165,50 @@ TEST(CommandLine, AProxyThatEndsMeanwhileLeavesTheOutcomeToAPerson) {
     EXPECT_NE(exit.err.find("the outcome is not known"), std::string::npos) << exit.err;
 }
 
-/// The verb at a terminal, with what is typed there.
-Exit at_a_terminal(const std::string& command, const std::string& typed) {
-    return bench::run_program({.arguments = {"script", "-qec", TURNOUT_PROGRAM + (" " + command), "/dev/null"},
-                               .environment = {{"TERM", "xterm"}},
-                               .input = typed});
+/// The program at a terminal of its own; `typed` is typed when it asks.
+Exit at_a_terminal(std::vector<std::string> arguments, const std::string& typed) {
+    arguments.insert(arguments.begin(), TURNOUT_PROGRAM);
+    std::vector<char*> pointers;
+    for (std::string& argument : arguments) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    ::setenv("TERM", "xterm", 1);
+    ::unsetenv("NO_COLOR");
+    int terminal = -1;
+    const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+    if (child == 0) {
+        ::execv(pointers[0], pointers.data());
+        ::_exit(127);
+    }
+    Exit exit;
+    bool asked = false;
+    char buffer[1024];
+    for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;) {
+        exit.out.append(buffer, static_cast<std::size_t>(got));
+        if (asked || exit.out.find("[y/N]") == std::string::npos) continue;
+        asked = true;
+        EXPECT_EQ(::write(terminal, typed.data(), typed.size()), static_cast<ssize_t>(typed.size()));
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ::close(terminal);
+    exit.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    return exit;
 }
 
 TEST(CommandLine, APersonAtATerminalIsAskedBeforeWhatMatters) {
     support::ServedConsole served(fake);
-    const std::string admin = " --admin " + served.directory();
-    const Exit no = at_a_terminal("switch" + admin, "n\n");
+    const std::string& admin = served.directory();
+    const Exit no = at_a_terminal({"switch", "--admin", admin}, "n\n");
     EXPECT_EQ(no.status, 1) << no.out;
     EXPECT_NE(no.out.find("switch: make the standby the active side? [y/N]"), std::string::npos) << no.out;
     EXPECT_NE(no.out.find("nothing was done"), std::string::npos) << no.out;
-    EXPECT_EQ(at_a_terminal("switch" + admin, "y\n").status, 0);
-    EXPECT_EQ(at_a_terminal("switch --yes" + admin, "").status, 0);
-    const Exit dry = at_a_terminal("switch --dry-run" + admin, "");
+    EXPECT_EQ(at_a_terminal({"switch", "--admin", admin}, "y\n").status, 0);
+    EXPECT_EQ(at_a_terminal({"switch", "--yes", "--admin", admin}, "n\n").status, 0);
+    const Exit dry = at_a_terminal({"switch", "--dry-run", "--admin", admin}, "n\n");
     EXPECT_EQ(dry.status, 0) << dry.out;
     EXPECT_EQ(dry.out.find("[y/N]"), std::string::npos) << "nothing would be changed";
-    EXPECT_NE(at_a_terminal("check" + admin, "").out.find("\033[31;1mFAIL\033[0m  wal_level"), std::string::npos);
+    EXPECT_NE(at_a_terminal({"check", "--admin", admin}, "").out.find("\033[31;1mFAIL\033[0m  wal_level"),
+              std::string::npos);
 }
 
 TEST(CommandLine, QuietSaysNothingOnTheWay) {
