@@ -137,8 +137,8 @@ TEST_F(ClosedGate, HalfAMessageDoesNotHoldTheDrain) {
 
 TEST_F(ClosedGate, TheDeadlineOpensItWhoeverHoldsItUpIsNamed) {
     auto a = client();
-    a->query("BEGIN");
-    EXPECT_EQ(a->replies(), "C Z(T)");
+    a->query("BEGIN; SELECT 1");
+    EXPECT_EQ(a->replies(), "C T D C Z(T)");
     auto b = client();
     const DrainReport report = close(milliseconds(50)).get();
     EXPECT_EQ(report.outcome, Outcome::expired);
@@ -151,7 +151,7 @@ TEST_F(ClosedGate, TheDeadlineOpensItWhoeverHoldsItUpIsNamed) {
 
 TEST_F(ClosedGate, CommitAndChainNeverComesToASafePoint) {
     auto a = client();
-    a->query("BEGIN");
+    a->query("BEGIN; SELECT 1");
     a->replies();
     auto drained = close(milliseconds(50));
     a->query("COMMIT AND CHAIN");
