@@ -52,6 +52,13 @@ class Pair {
         on_active_ = co_await DatabaseConnections::open(cluster_, active_);
         on_standby_ = co_await DatabaseConnections::open(cluster_, other(active_));
     }
+    Side active() const { return active_; }
+    /// Whether the side still is what it was when `generation` was served: a process that wakes late may ask for a side
+    /// that another one has left meanwhile, and must not lift its fence.
+    bool still_active(std::int64_t generation) const {
+        const JournalRow* row = active_view_.active();
+        return row != nullptr && row->id.generation == generation && !active_view_.is_retired();
+    }
     /// What can be done without the standby.
     asio::awaitable<void> free_active() {
         if (!active_view_.fence.empty()) co_await lift_fence(*active_journal_);
@@ -170,17 +177,20 @@ asio::awaitable<void> Pair::act(ReadStraysAndNarrow it) {
 
 /// One round: until nothing is left to do, or something fails.
 asio::awaitable<void> settle_once(Pair& pair, std::int64_t generation, reply::Settled& report) {
+    const auto left_meanwhile = [&] {
+        if (pair.still_active(generation)) return false;
+        report.left = {fmt::format("{} is not active with generation {}: nothing was touched",
+                                   turnout::name(pair.active()), generation)};
+        return true;
+    };
     co_await pair.open_active();
+    if (left_meanwhile()) co_return;
     co_await pair.free_active();
     co_await pair.open_both();
     for (;;) {
         co_await pair.look();
         report.left.clear();
-        if (pair.state().generation != generation) {
-            report.left.push_back(fmt::format("{} says generation {}, not {}: nothing was touched",
-                                              turnout::name(pair.state().active), pair.state().generation, generation));
-            co_return;
-        }
+        if (left_meanwhile()) co_return;
         const auto plan = settle_plan(pair.state());
         if (plan.empty()) co_return;
         for (const SettleStep& step : plan) report.left.push_back(text(step, pair.state()));

@@ -113,7 +113,11 @@ void Proxy::settle(Side active, std::int64_t generation, Clock::time_point deadl
     Server& at = ground_.server(active);
     const bool both = at.answers() && ground_.server(other(active)).answers();
     if (world_.now() >= deadline) return done({"time was up"});
-    if (at.answers() && !both) at.fenced = false;
+    if (at.answers()) {
+        const control::JournalView view = at.view();
+        if (view.active()->id.generation != generation || view.is_retired()) return done({"not active any more"});
+        if (!both) at.fenced = false;
+    }
     if (!both) return again(20ms);
     const control::PairState state = look_at_pair(active);
     if (state.generation != generation) return done({"another generation"});

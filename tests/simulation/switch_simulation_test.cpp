@@ -39,7 +39,7 @@ std::string live(std::uint64_t seed, Totals& totals) {
     world.run_until(begin + (is_long ? 3000ms : 300ms));
     life.peace();
     ground.trouble = 0;
-    life.rest(8s);
+    life.rest(60s);
     const std::string wrong = life.account();
     ++totals.lives;
     totals.acknowledged += ground.acknowledged.size();
