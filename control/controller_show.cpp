@@ -5,9 +5,9 @@
 #include <chrono>
 #include <utility>
 
-#include "control/awaited.hpp"
 #include "control/both.hpp"
 #include "control/controller.hpp"
+#include "control/own_sessions.hpp"
 #include "control/pg_error.hpp"
 #include "control/replication.hpp"
 #include "control/show.hpp"
@@ -22,10 +22,7 @@ constexpr Milliseconds kPatience{2'000};
 
 }  // namespace
 
-asio::awaitable<std::vector<SessionView>> Controller::sessions() {
-    co_return co_await called_back<std::vector<SessionView>>(
-        [this](std::function<void(std::vector<SessionView>)> then) { data_plane_->sessions(std::move(then)); });
-}
+asio::awaitable<std::vector<SessionView>> Controller::sessions() { return sessions_of(*data_plane_); }
 
 LifePhase Controller::phase() const {
     LifeFacts facts;

@@ -10,6 +10,7 @@
 
 #include "control/controller.hpp"
 #include "control/dismantle.hpp"
+#include "control/own_sessions.hpp"
 #include "control/pg_error.hpp"
 #include "control/recovery_driver.hpp"
 #include "control/report.hpp"
@@ -42,6 +43,7 @@ asio::awaitable<PreflightInput> Controller::preflight_input(PreflightStage stage
     input.active = served_->side;
     input.stage = stage;
     input.end_bypassing = config_.switching.bypassing == Bypassing::end;
+    input.own_pids = [this, active = input.active] { return own_pids(*data_plane_, active); };
     for (const std::vector<SessionView> views = co_await sessions(); const SessionView& session : views) {
         ++input.sessions;
         if (session.movable == Movable::pinned) {
@@ -49,7 +51,6 @@ asio::awaitable<PreflightInput> Controller::preflight_input(PreflightStage stage
         } else {
             ++input.movable;
         }
-        if (session.side == input.active && session.server_pid != 0) input.own_pids.insert(session.server_pid);
     }
     co_return input;
 }

@@ -199,6 +199,8 @@ struct MoveReport {
 struct LockWaiter {
     std::int32_t server_pid = 0;
     std::uint64_t locks_held = 0;  ///< advisory locks (rows of pg_locks) that it was granted before
+    /// Not later than the look that found it waiting. A statement that began after it is another one.
+    Clock::time_point seen = Clock::now();
 };
 
 struct CloseRequest {

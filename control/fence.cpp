@@ -142,6 +142,25 @@ asio::awaitable<std::vector<Outsider>> find_outsiders(PgConnection& connection,
     co_return found;
 }
 
+asio::awaitable<std::vector<Outsider>> find_bypassing(PgConnection& connection,
+                                                      const std::vector<std::string>& databases, OwnPids own_pids) {
+    std::vector<Outsider> found;
+    for (int look = 0; look < 2; ++look) {
+        std::set<std::int32_t> before, after;
+        if (own_pids) before = co_await own_pids();
+        std::vector<Outsider> seen = co_await find_outsiders(connection, databases, before);
+        if (own_pids) after = co_await own_pids();
+        std::erase_if(seen, [&](const Outsider& it) {
+            const bool again = look == 0 || std::any_of(found.begin(), found.end(),
+                                                        [&](const Outsider& first) { return first.pid == it.pid; });
+            return after.count(it.pid) != 0 || !again;
+        });
+        found = std::move(seen);
+        if (found.empty()) break;
+    }
+    co_return found;
+}
+
 asio::awaitable<std::vector<Outsider>> end_outsiders(PgConnection& connection,
                                                      const std::vector<std::string>& databases,
                                                      const std::set<std::int32_t>& own_pids,

@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -46,7 +47,14 @@ asio::awaitable<std::vector<Outsider>> wait_out_transactions(PgConnection& conne
 asio::awaitable<std::vector<Outsider>> find_outsiders(PgConnection& connection,
                                                       const std::vector<std::string>& databases,
                                                       const std::set<std::int32_t>& own_pids);
-/// Terminates them and waits until they are gone. Returns who is left at the deadline.
+/// Tells the pids of the proxy's own backends on the server that is looked at, as they are at that moment; empty: there
+/// are none.
+using OwnPids = std::function<asio::awaitable<std::set<std::int32_t>>()>;
+/// Client backends of the switched databases that bypass the proxy. A session of ours may log in or end during a look,
+/// and then seems to be nobody's: an outsider is one that two looks find, each followed by asking for our own.
+asio::awaitable<std::vector<Outsider>> find_bypassing(PgConnection& connection,
+                                                      const std::vector<std::string>& databases, OwnPids own_pids);
+/// Terminates those of find_outsiders() and waits until they are gone. Returns who is left at the deadline.
 asio::awaitable<std::vector<Outsider>> end_outsiders(PgConnection& connection,
                                                      const std::vector<std::string>& databases,
                                                      const std::set<std::int32_t>& own_pids,

@@ -4,11 +4,11 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "control/data_plane.hpp"
+#include "control/fence.hpp"
 #include "control/side.hpp"
 
 namespace turnout::control {
@@ -34,7 +34,7 @@ enum class PreflightStage {
 struct PreflightInput {
     Side active = Side::blue;
     PreflightStage stage = PreflightStage::before_switch;
-    std::set<std::int32_t> own_pids;  ///< backends of the proxy's sessions, on the active side
+    OwnPids own_pids;                 ///< on the active side; empty: there are none
     std::uint64_t sessions = 0;       ///< that will need a connection to the standby
     std::uint64_t movable = 0;        ///< of these: now, or when their transaction ends
     std::vector<std::string> pinned;  ///< sentences: who cannot be moved, and why

@@ -218,7 +218,7 @@ asio::awaitable<Findings> pinned_sessions(Context& context) {
 asio::awaitable<Findings> bypassing(Context& context) {
     Findings found;
     const std::vector<Outsider> outsiders =
-        co_await find_outsiders(context.server(context.active()), context.cluster.databases(), context.input.own_pids);
+        co_await find_bypassing(context.server(context.active()), context.cluster.databases(), context.input.own_pids);
     if (outsiders.empty()) co_return found;
     std::vector<std::string> objects;
     std::string remedy;

@@ -14,6 +14,7 @@
 #include <limits>
 
 #include "control/fence.hpp"
+#include "control/own_sessions.hpp"
 #include "control/settle_driver.hpp"
 
 namespace turnout::control {
@@ -25,9 +26,6 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr Milliseconds kQuiesce{5000};
 /// Before a switch begins, what an earlier one left is settled for so long.
 constexpr Milliseconds kSettleFirst{10000};
-/// For sessions that are logging in to get their pid.
-constexpr Milliseconds kLoginPatience{1000};
-constexpr Milliseconds kLook{2};
 
 reply::Failed failed(const std::exception_ptr& failure) {
     try {
@@ -228,19 +226,16 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::RaiseFence) {
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::OutwaitTransactions it) {
     PgConnection* active = co_await servers_.active();
-    const auto own = co_await own_pids();
+    const auto own = co_await own_pids(data_plane_, machine_.request().from);
     co_return reply::Outwaited{texts(co_await wait_out_transactions(*active, cluster_.databases(), own, it.deadline))};
 }
 
-/// A session of the proxy's that is just logging in has a backend whose pid the proxy does not know yet. So what looks
-/// like an outsider is one only if no session of ours has that pid once those logins are through.
 SwitchRun::Reply SwitchRun::work(Ticket, step::LookForBypassing it) {
     PgConnection* active = co_await servers_.active();
+    const OwnPids own = [this] { return own_pids(data_plane_, machine_.request().from); };
     std::vector<Outsider> seen;
     for (;;) {
-        seen = co_await find_outsiders(*active, cluster_.databases(), co_await own_pids());
-        const auto own = co_await own_pids();
-        std::erase_if(seen, [&](const Outsider& outsider) { return own.count(outsider.pid) != 0; });
+        seen = co_await find_bypassing(*active, cluster_.databases(), own);
         if (seen.empty() || !it.end || Clock::now() >= it.deadline) break;
         std::string pids;
         for (const Outsider& outsider : seen) pids += fmt::format("{}{}", pids.empty() ? "" : ",", outsider.pid);
@@ -343,40 +338,6 @@ asio::awaitable<void> SwitchRun::store(ServedState state) {
             co_return;
         },
         asio::use_awaitable);
-}
-
-asio::awaitable<std::vector<SessionView>> SwitchRun::sessions() {
-    struct Box {
-        explicit Box(asio::any_io_executor executor) : there(executor, Clock::time_point::max()) {}
-        asio::steady_timer there;
-        std::optional<std::vector<SessionView>> views;
-    };
-    const auto box = std::make_shared<Box>(executor_);
-    data_plane_.sessions([box](std::vector<SessionView> views) {
-        box->views = std::move(views);
-        box->there.cancel();
-    });
-    if (!box->views) co_await box->there.async_wait(kTuple);
-    if (!box->views) throw boost::system::system_error(asio::error::operation_aborted);
-    co_return std::move(*box->views);
-}
-
-/// The pids of our sessions' backends on the active side, once those that log in have one (or for a while have not).
-asio::awaitable<std::set<std::int32_t>> SwitchRun::own_pids() {
-    asio::steady_timer timer(executor_);
-    const auto until = Clock::now() + kLoginPatience;
-    for (;;) {
-        std::set<std::int32_t> pids;
-        bool unknown = false;
-        for (const SessionView& view : co_await sessions()) {
-            if (view.side != machine_.request().from) continue;
-            if (view.server_pid != 0) pids.insert(view.server_pid);
-            unknown = unknown || (view.server_pid == 0 && view.state == "login");
-        }
-        if (!unknown || Clock::now() >= until) co_return pids;
-        timer.expires_after(kLook);
-        co_await timer.async_wait(asio::use_awaitable);
-    }
 }
 
 }  // namespace turnout::control

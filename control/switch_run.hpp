@@ -81,8 +81,6 @@ class SwitchRun {
     Reply work(Ticket, step::WithdrawIntent it);
 
     asio::awaitable<void> store(ServedState state);
-    asio::awaitable<std::vector<SessionView>> sessions();
-    asio::awaitable<std::set<std::int32_t>> own_pids();
 
     const Cluster& cluster_;
     DataPlane& data_plane_;

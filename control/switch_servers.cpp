@@ -221,9 +221,10 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
                                                running.get(i, 1), running.get(i, 2), running.get(i, 3),
                                                running.get(i, 4), running.as<double>(i, 5)));
     }
+    const auto seen = Clock::now();
     const PgResult waiters = co_await active.query(kLockWaiters);
     for (int i = 0; i < waiters.rows(); ++i) {
-        moment.lock_waiters.push_back({waiters.as<std::int32_t>(i, 0), waiters.as<std::uint64_t>(i, 1)});
+        moment.lock_waiters.push_back({waiters.as<std::int32_t>(i, 0), waiters.as<std::uint64_t>(i, 1), seen});
     }
     const PgResult synchronous = co_await active.query(kSynchronous);
     moment.synchronous_standby = synchronous.as<bool>(0, 0);

@@ -80,6 +80,8 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<void> interrupt(std::optional<std::uint64_t> locks, bool only_to_run_again);
     bool on(Side side) const { return current_ && current_->side == side; }
     std::int32_t server_pid() const { return current_ ? current_->pid : 0; }
+    /// When it left its last safe point.
+    control::Clock::time_point busy_since() const { return transaction_; }
 
     /// Worker's arming and moving; see the .cpp.
     Task<void> arm(control::ArmRequest request);

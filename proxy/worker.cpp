@@ -107,7 +107,7 @@ void Worker::clear_the_way() {
     for (auto& [id, session] : sessions) {
         if (session->step_aside()) continue;
         for (const control::LockWaiter& waiter : close_.lock_waiters) {
-            if (waiter.server_pid != session->server_pid()) continue;
+            if (waiter.server_pid != session->server_pid() || session->busy_since() > waiter.seen) continue;
             boost::asio::co_spawn(context_, session->interrupt(waiter.locks_held, true), boost::asio::detached);
         }
     }
