@@ -117,7 +117,7 @@ void switch_under_load(Pair& pair, int switches) {
 
 TEST(LedgerThroughSwitches, FiftyBackAndForthLoseNothingDoubleNothingAndNobodyNotices) {
     Pair pair({.fsync = true});
-    switch_under_load(pair, rounds(50));
+    switch_under_load(pair, rounds(20));
 }
 
 TEST(LedgerThroughSwitches, TheNewestMajorToo) {

@@ -71,14 +71,14 @@ class PreflightTest : public ServersTest {
         bool met = false;
         std::string seen;
         // A reloaded setting is seen a moment later.
-        for (int i = 0; i < 1000 && !met; ++i) {
+        for (int i = 0; i < 15 && !met; ++i) {
             seen.clear();
             met = is_met(it, stage, seen);
         }
         EXPECT_TRUE(met) << it.check << " said: " << seen;
         run(it.side, it.mend);
         bool gone = false;
-        for (int i = 0; i < 1000 && !gone; ++i) gone = is_gone(it, stage);
+        for (int i = 0; i < 15 && !gone; ++i) gone = is_gone(it, stage);
         EXPECT_TRUE(gone) << "it is still found";
     }
 
@@ -134,7 +134,7 @@ const Case kBeforeSync[] = {
      "watcher", "ALTER EVENT TRIGGER watcher DISABLE", "ALTER EVENT TRIGGER watcher DISABLE"},
     {"hidden_state", Severity::warn,
      "CREATE FUNCTION login_as(t text) RETURNS text LANGUAGE sql AS 'SELECT set_config(''app.tenant'', t, false)'",
-     "function login_as(text)", "", "DROP FUNCTION login_as"},
+     "function public.login_as(text)", "", "DROP FUNCTION login_as"},
     {"role_read_only", Severity::warn,
      "CREATE ROLE careless;; ALTER ROLE careless SET default_transaction_read_only = off", "careless",
      "ALTER ROLE careless RESET default_transaction_read_only", "DROP ROLE careless"},

@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint64_t kParts = 4;  // run beside each other
-constexpr std::uint64_t kLives = kSanitized ? 150 : 25'000;
+constexpr std::uint64_t kLives = kSanitized ? 40 : 25'000;
 
 struct Totals {
     std::uint64_t lives = 0, acknowledged = 0, switched = 0, given_up = 0, cleared_up = 0, forward = 0;
