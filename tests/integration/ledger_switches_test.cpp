@@ -46,27 +46,29 @@ struct Holdings {
     double descriptors = 0;
     double bytes = 0;
     std::array<std::size_t, 2> objects{};
-    std::array<std::string, 2> sessions;  ///< of control's own
+    std::array<int, 2> sessions{};  ///< of control's own
 
     explicit Holdings(Pair& pair)
         : descriptors(gauge(pair, "process_open_fds")), bytes(gauge(pair, "process_resident_memory_bytes")) {
         for (support::Cluster* server : {&pair.blue(), &pair.green()}) {
             const std::size_t side = server == &pair.blue() ? 0 : 1;
             objects[side] = turnout_objects(*server, {"app"}).size();
-            sessions[side] =
-                server->value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'turnout control'");
+            sessions[side] = std::stoi(
+                server->value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'turnout control'"));
         }
     }
 };
 
 /// Like after like: the same side is active, and everything is settled.
 void expect_flat(Pair& pair, const Holdings& before, int switches) {
-    // Connections that are being closed, and those of the look at the lag, come and go.
+    // Connections that are being closed, and those of the look at the lag, come and go; a leak grows with every switch.
+    constexpr int kComeAndGo = 2;
     eventually(
         [&] {
             const Holdings now(pair);
-            return now.descriptors <= before.descriptors + 2 && now.objects == before.objects &&
-                   now.sessions == before.sessions;
+            return now.descriptors <= before.descriptors + kComeAndGo && now.objects == before.objects &&
+                   now.sessions[0] <= before.sessions[0] + kComeAndGo &&
+                   now.sessions[1] <= before.sessions[1] + kComeAndGo;
         },
         "descriptors, objects and sessions as many as before");
     const Holdings now(pair);
@@ -115,7 +117,7 @@ void switch_under_load(Pair& pair, int switches) {
     expect_clean(bench::audit({&ledger}, pair.active().conninfo("app")));
 }
 
-TEST(LedgerThroughSwitches, FiftyBackAndForthLoseNothingDoubleNothingAndNobodyNotices) {
+TEST(LedgerThroughSwitches, BackAndForthLosesNothingDoublesNothingAndNobodyNotices) {
     Pair pair({.fsync = true});
     switch_under_load(pair, rounds(20));
 }
