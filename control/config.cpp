@@ -245,9 +245,15 @@ void check_switch(Reading& reading, Config& config) {
 void check_listeners(Reading& reading, const Config& config) {
     if (config.data_plane.listen.empty())
         reading.refuse("proxy.listen", "'listen' in [proxy] is empty: name one address");
-    for (const std::string& address : config.data_plane.listen)
+    for (const std::string& address : config.data_plane.listen) {
         if (const auto wrong = listen_address_problem(address, true))
             reading.refuse("proxy.listen", "'listen' in [proxy]: " + *wrong);
+        if (address == "unix:" + config.admin_directory)
+            reading.refuse("proxy.listen",
+                           "'listen' in [proxy]: " + in_quotes(config.admin_directory) +
+                               " holds the admin socket, of the same name: give the clients' socket, or "
+                               "'socket' in [admin], another directory");
+    }
     if (config.metrics_listen.empty()) return;
     if (const auto wrong = listen_address_problem(config.metrics_listen, false))
         reading.refuse("metrics.listen", "'listen' in [metrics]: " + *wrong);

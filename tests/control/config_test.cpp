@@ -179,6 +179,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "t.toml:8:10: 'listen' in [metrics]: 'localhost' is no address: write \"host:port\", \"[v6]:port\""},
         Refusal{"RelativeUnixAddress", "[proxy]\nlisten = [\"unix:here\"]\n",
                 "t.toml:8:10: 'listen' in [proxy]: 'unix:here' must have a directory's absolute path after \"unix:\""},
+        Refusal{"ClientsAtTheAdminSocket", "[proxy]\nlisten = [\"unix:/a\"]\n[admin]\nsocket = \"/a\"\n",
+                "t.toml:8:10: 'listen' in [proxy]: '/a' holds the admin socket, of the same name: give the clients' "
+                "socket, or 'socket' in [admin], another directory"},
         Refusal{"NobodyListens", "[proxy]\nlisten = []\n",
                 "t.toml:8:10: 'listen' in [proxy] is empty: name one address"},
         Refusal{"PauseOfNothing", "max_pause = \"0s\"\n", "t.toml:7:13: 'max_pause' in [switch] must be above 0"},
