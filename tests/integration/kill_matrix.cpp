@@ -39,8 +39,10 @@ std::size_t place(std::string_view step) {
 }
 
 /// While only the old side's standby is away, its clients go on with the old side, unless the activation was sent to
-/// it.
-bool goes_on_without_standby(const Cell& cell) { return place(cell.step) < place("activate"); }
+/// it: what wakes behind the last step before it goes on to send it, if `max_pause` still lets it.
+bool goes_on_without_standby(const Cell& cell) {
+    return place(cell.step) + (cell.moment == "after" ? 1 : 0) < place("activate");
+}
 
 /// The state of a process as in /proc: 'T' for stopped.
 char process_state(pid_t pid) {
