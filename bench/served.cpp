@@ -26,8 +26,9 @@ using namespace std::chrono_literals;
 namespace {
 
 // They end a hang and are no expectations.
-constexpr auto kPatienceToDecide = 3s;
-constexpr auto kPatienceToStart = 30s;
+/// A side that does not answer at once is given so long before nobody is served for good.
+constexpr auto kPatienceToReach = 3s;
+constexpr auto kPatienceToStart = 60s;
 constexpr auto kPatienceToStop = 30s;
 
 std::string toml_quoted(std::string_view text) {
@@ -122,9 +123,14 @@ void Served::start(const std::vector<std::string>& arguments) {
         if (run({"show", "status"}).done()) break;
         if (std::chrono::steady_clock::now() > deadline) throw failure("it did not get ready");
     }
-    // Who is active is found out a moment later, unless that cannot be found out: then clients are told so.
-    const auto decided = std::chrono::steady_clock::now() + kPatienceToDecide;
-    while (std::chrono::steady_clock::now() < decided && status().at("active").is_null()) check_interrupted();
+    // Who is active is found out a moment later, unless that cannot be found out: then clients, and the log, are told
+    // so.
+    const auto reached = std::chrono::steady_clock::now() + kPatienceToReach;
+    while (status().at("active").is_null()) {
+        check_interrupted();
+        const auto now = std::chrono::steady_clock::now();
+        if (now > deadline || (now > reached && log().find("nobody is served") != std::string::npos)) break;
+    }
 }
 
 bool Served::running() {

@@ -35,6 +35,8 @@ void go_forth_and_back(int blue, int green) {
     bench::LedgerSettings settings;
     settings.conninfo = pair.conninfo();
     settings.writers = 4;
+    // Flat out they can write more than a busy machine's standby can apply: then there is no good moment for a switch.
+    settings.pace.think = std::chrono::milliseconds(3);
     bench::Ledger ledger(settings);
     ledger.start();
     pair.sync();
