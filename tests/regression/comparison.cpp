@@ -3,6 +3,8 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <sstream>
+#include <stdexcept>
 
 #include "bench/program.hpp"
 
@@ -18,6 +20,21 @@ std::string content(const fs::path& path) {
 }
 
 }  // namespace
+
+std::map<std::string, std::string> read_explained(const fs::path& file) {
+    std::ifstream lines(file);
+    if (!lines) throw std::runtime_error("cannot read " + file.string());
+    std::map<std::string, std::string> explained;
+    for (std::string line; std::getline(lines, line);) {
+        if (line.empty() || line.front() == '#') continue;
+        std::istringstream words(line);
+        std::string name, reason;
+        words >> name >> std::ws;
+        if (!std::getline(words, reason)) throw std::runtime_error(file.string() + " gives no reason for " + name);
+        explained[name] = reason;
+    }
+    return explained;
+}
 
 std::vector<Difference> differences(const fs::path& direct, const fs::path& other) {
     std::set<std::string> names;

@@ -29,7 +29,8 @@ fs::path driver(Suite suite, const fs::path& binaries) {
     return suite == Suite::regress ? tests / "regress/pg_regress" : tests / "isolation/pg_isolation_regress";
 }
 
-std::vector<std::string> command(Suite suite, const SuiteFiles& files, std::uint16_t port, const fs::path& output) {
+std::vector<std::string> command(Suite suite, const SuiteFiles& files, std::uint16_t port, const fs::path& output,
+                                 const SuiteSelection& selection) {
     const auto binaries = support::server_binaries(files.major);
     if (!binaries) throw std::runtime_error(fmt::format("PostgreSQL {} is not installed", files.major));
     const fs::path program = driver(suite, *binaries);
@@ -43,10 +44,14 @@ std::vector<std::string> command(Suite suite, const SuiteFiles& files, std::uint
          {program.string(), std::string("--use-existing"), "--inputdir=" + input.string(),
           "--outputdir=" + output.string(), "--bindir=" + binaries->string(),
           "--dlpath=" + (files.root / "lib").string(), std::string("--host=127.0.0.1"), fmt::format("--port={}", port),
-          std::string("--user=postgres"), "--dbname=" + database_of(suite),
-          "--schedule=" + (input / (suite == Suite::regress ? "parallel_schedule" : "isolation_schedule")).string(),
-          std::string("--max-concurrent-tests=20")}) {
+          std::string("--user=postgres"), "--dbname=" + database_of(suite), std::string("--max-concurrent-tests=20"),
+          fmt::format("--max-connections={}", selection.connections)}) {
         arguments.push_back(argument);
+    }
+    arguments.insert(arguments.end(), selection.tests.begin(), selection.tests.end());
+    if (selection.tests.empty()) {
+        const char* schedule = suite == Suite::regress ? "parallel_schedule" : "isolation_schedule";
+        arguments.push_back("--schedule=" + (input / schedule).string());
     }
     return arguments;
 }
@@ -77,11 +82,12 @@ void create_database(const support::Cluster& server, Suite suite) {
     for (const char* setting : kSettings) server.execute(fmt::format("ALTER DATABASE {} SET {}", database, setting));
 }
 
-SuiteRun run_suite(Suite suite, const SuiteFiles& files, std::uint16_t port, const fs::path& output) {
+SuiteRun run_suite(Suite suite, const SuiteFiles& files, std::uint16_t port, const fs::path& output,
+                   const SuiteSelection& selection) {
     fs::create_directories(output);
     if (const auto user = support::server_user(); user && ::chown(output.c_str(), user->uid, user->gid) != 0)
         throw std::runtime_error("cannot give " + output.string() + " to " + user->name);
-    bench::Program program({.arguments = command(suite, files, port, output), .environment = {}});
+    bench::Program program({.arguments = command(suite, files, port, output, selection), .environment = {}});
     const bench::Exit exit = program.wait(kPatience);
     SuiteRun run;
     run.results = output / "results";

@@ -34,9 +34,16 @@ struct SuiteRun {
     std::size_t as_expected = 0;  ///< tests whose result is one of those that PostgreSQL's sources expect
 };
 
+/// Which part of a suite runs, and how.
+struct SuiteSelection {
+    std::vector<std::string> tests{};  ///< one after the other; empty: all, in the groups of the suite's schedule
+    unsigned connections = 0;          ///< how many tests of a group may run at once; 0: all
+};
+
 /// Runs a suite as the superuser against 127.0.0.1:`port` and leaves its results below `output`, which is made. The
 /// database must exist. As root the suite runs as the servers' user, since both write into the same places. Throws
 /// std::runtime_error if no result came about at all.
-SuiteRun run_suite(Suite suite, const SuiteFiles& files, std::uint16_t port, const std::filesystem::path& output);
+SuiteRun run_suite(Suite suite, const SuiteFiles& files, std::uint16_t port, const std::filesystem::path& output,
+                   const SuiteSelection& selection = {});
 
 }  // namespace turnout::regression
