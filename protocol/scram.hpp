@@ -20,8 +20,12 @@ inline constexpr std::string_view scram_sha_256_plus = "SCRAM-SHA-256-PLUS";
 inline constexpr std::size_t scram_key_size = 32;
 /// Longest SCRAM message taken from a peer, in bytes.
 inline constexpr std::size_t max_scram_message = 4096;
-/// Most iterations taken from a verifier or a server: a hostile peer must not buy hours of our time.
+/// Most iterations taken from a stored verifier.
 inline constexpr std::uint32_t max_scram_iterations = 10'000'000;
+/// Most iterations that a server may ask a client with a password for: they are computed on a thread that serves
+/// others, so a hostile server must not buy more than some tenths of a second of it. PostgreSQL's default is 4096. A
+/// client with a ClientKey computes nothing.
+inline constexpr std::uint32_t max_scram_client_iterations = 600'000;
 
 using ScramKey = std::array<std::uint8_t, scram_key_size>;
 

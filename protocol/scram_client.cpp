@@ -85,7 +85,8 @@ ScramStep ScramClient::on_server_first(std::string_view message) {
     if (error != std::errc{} || stop != count.data() + count.size() || iterations == 0) {
         return fail(malformed, "the server's SCRAM iteration count is malformed");
     }
-    if (iterations > max_scram_iterations) return fail(malformed, "the server's SCRAM iteration count is too large");
+    if (iterations > (verifier_ ? max_scram_iterations : max_scram_client_iterations))
+        return fail(malformed, "the server's SCRAM iteration count is too large");
     if (!prepare_keys(*salt, iterations)) {
         return fail(
             not_authorised,

@@ -85,24 +85,24 @@ Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connecte
 
 }  // namespace
 
-std::string Exchange::error() const {
-    if (lost) return "the server closed the connection";
-    for (const Message& message : messages) {
-        if (message.type != static_cast<char>(protocol::BackendType::error_response)) continue;
-        protocol::ErrorFields fields;
-        if (protocol::parse(message.body, fields)) return "the server sent a malformed error";
-        return std::string(fields.find(protocol::ErrorField::message));
+bool set_parameter(Parameters& parameters, std::string_view name, std::string_view value) {
+    constexpr std::size_t kMostBytes = std::size_t{256} * 1024;
+    std::size_t bytes = name.size() + value.size();
+    std::string* held = nullptr;
+    for (auto& [known, its_value] : parameters) {
+        if (known == name) {
+            held = &its_value;
+        } else {
+            bytes += known.size() + its_value.size();
+        }
     }
-    return {};
-}
-
-void set_parameter(Parameters& parameters, std::string_view name, std::string_view value) {
-    for (auto& [known, held] : parameters) {
-        if (known != name) continue;
-        held = value;
-        return;
+    if (bytes > kMostBytes) return false;
+    if (held != nullptr) {
+        *held = value;
+    } else {
+        parameters.emplace_back(name, value);
     }
-    parameters.emplace_back(name, value);
+    return true;
 }
 
 Task<BackendResult> open_backend(boost::asio::io_context& context, Side side, std::shared_ptr<const Runtime> runtime,

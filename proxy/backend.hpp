@@ -14,8 +14,8 @@
 #include "proxy/backend_login.hpp"
 #include "proxy/connector.hpp"
 #include "proxy/credentials.hpp"
+#include "proxy/exchange.hpp"
 #include "proxy/shared.hpp"
-#include "proxy/signal.hpp"
 #include "proxy/stream.hpp"
 
 namespace turnout::proxy {
@@ -37,23 +37,6 @@ struct Holdings {
 
     bool empty() const { return channels.empty() && locks.empty(); }
     bool operator==(const Holdings&) const = default;
-};
-
-/// Replies to what the proxy itself asked on a backend, collected up to a number of ReadyForQuery.
-struct Exchange {
-    struct Message {
-        char type;
-        std::string body;
-    };
-    explicit Exchange(boost::asio::io_context& context) : finished(context) {}
-    std::vector<Message> messages;
-    unsigned ready_expected = 1;
-    char status = 'I';  ///< of the last ReadyForQuery
-    bool lost = false;  ///< the backend went away before the end
-    Signal finished;
-
-    /// The first ErrorResponse's text, or an empty string.
-    std::string error() const;
 };
 
 /// Plain data with a stream; its session decides what is done with it. Used by its worker's thread only.
@@ -78,8 +61,8 @@ struct Backend {
     std::string kept_notifications;         ///< whole messages that came between the gate's opening and the move
 };
 
-/// Replaces a value, or adds it.
-void set_parameter(Parameters& parameters, std::string_view name, std::string_view value);
+/// Replaces a value, or adds it. False: there would be more of them than any server reports.
+bool set_parameter(Parameters& parameters, std::string_view name, std::string_view value);
 
 struct LoginFailure {
     std::string refusal;  ///< the server's own ErrorResponse, or empty

@@ -28,6 +28,12 @@ std::string whole(BackendType type, std::string_view body) {
 
 Step BackendLogin::fail(std::string reason) { return {Step::Kind::failed, {}, {}, std::move(reason)}; }
 
+/// Whether the server has by now told more than is held for a client.
+bool BackendLogin::too_much(std::size_t more) {
+    held_ += more;
+    return held_ > most_held;
+}
+
 Step BackendLogin::send_password(std::string_view password) {
     Step step;
     protocol::append(step.send, protocol::PasswordMessage{password});
@@ -38,7 +44,10 @@ Step BackendLogin::on_message(BackendType type, std::string_view body) {
     switch (type) {
         case BackendType::authentication: return on_authentication(body);
         case BackendType::error_response: return {Step::Kind::failed, {}, whole(type, body), {}};
-        case BackendType::notice_response: result_.notices += whole(type, body); return {};
+        case BackendType::notice_response:
+            if (too_much(body.size())) return fail("the server sent too many notices during the login");
+            result_.notices += whole(type, body);
+            return {};
         case BackendType::negotiate_protocol_version: return {};
         default: break;
     }
@@ -48,6 +57,7 @@ Step BackendLogin::on_message(BackendType type, std::string_view body) {
             protocol::ParameterStatus message;
             if (auto error = protocol::parse(body, message))
                 return fail(fmt::format("ParameterStatus: {}", error.what));
+            if (too_much(body.size())) return fail("the server reported too many settings during the login");
             result_.parameters.emplace_back(message.name, message.value);
             return {};
         }

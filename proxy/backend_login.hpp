@@ -30,6 +30,9 @@ struct LoggedIn {
 
 class BackendLogin {
   public:
+    /// Most bytes of notices and settings that are held for the client: more is no login.
+    static constexpr std::size_t most_held = 256 * 1024;
+
     struct Step {
         enum class Kind { wait, done, failed };
         Kind kind = Kind::wait;
@@ -56,6 +59,7 @@ class BackendLogin {
     Step begin_scram(const std::vector<std::string_view>& mechanisms);
     static Step fail(std::string reason);
     static Step send_password(std::string_view password);
+    bool too_much(std::size_t more);
 
     const Credentials& credentials_;
     std::string nonce_;
@@ -66,6 +70,7 @@ class BackendLogin {
     std::optional<protocol::ScramClient> scram_;
     bool server_proved_ = false;
     bool authenticated_ = false;
+    std::size_t held_ = 0;  ///< bytes of result_
     LoggedIn result_;
 };
 

@@ -110,10 +110,10 @@ class LineParser {
             rule_.reach = HbaRule::Reach::same_net;
             return;
         }
-        rule_.reach = HbaRule::Reach::range;
         const std::size_t slash = token.text.find('/');
         const auto address = parse_net_address(std::string_view(token.text).substr(0, slash));
-        if (!address) refuse_name(token.text, slash);
+        if (!address) return take_host_name(token.text, slash);
+        rule_.reach = HbaRule::Reach::range;
         rule_.address = *address;
         if (slash != std::string::npos) {
             rule_.mask = cidr_mask(token.text, slash, address->family);
@@ -122,10 +122,11 @@ class LineParser {
         }
     }
 
-    [[noreturn]] static void refuse_name(const std::string& text, std::size_t slash) {
+    void take_host_name(const std::string& text, std::size_t slash) {
         if (slash != std::string::npos)
             throw Refused{fmt::format("specifying both host name and CIDR mask is invalid: \"{}\"", text)};
-        throw Refused{fmt::format("host name \"{}\" is not supported here: write its address and mask", text)};
+        rule_.reach = HbaRule::Reach::host_name;
+        rule_.host_name = text;
     }
 
     static NetAddress cidr_mask(const std::string& text, std::size_t slash, int family) {

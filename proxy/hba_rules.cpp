@@ -40,9 +40,21 @@ bool connection_fits(const HbaRule& rule, const HbaClient& client) {
     return false;
 }
 
-bool address_fits(const HbaRule& rule, const NetAddress& address, std::vector<Interface> (*interfaces)()) {
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+/// The case of names does not count.
+bool host_name_fits(std::string_view pattern, std::string_view name) {
+    if (name.empty() || name.size() < pattern.size()) return false;
+    if (pattern.starts_with('.')) name.remove_prefix(name.size() - pattern.size());
+    return std::equal(pattern.begin(), pattern.end(), name.begin(), name.end(),
+                      [](char left, char right) { return lower(left) == lower(right); });
+}
+
+bool address_fits(const HbaRule& rule, const HbaClient& client, std::vector<Interface> (*interfaces)()) {
     if (rule.connection == HbaConnection::local) return true;
+    const NetAddress& address = client.address;
     switch (rule.reach) {
+        case HbaRule::Reach::host_name: return host_name_fits(rule.host_name, client.host_name);
         case HbaRule::Reach::all: return address.family != AF_UNSPEC;
         case HbaRule::Reach::range: return same_network(address, rule.address, rule.mask);
         case HbaRule::Reach::same_host:
@@ -57,6 +69,19 @@ bool address_fits(const HbaRule& rule, const NetAddress& address, std::vector<In
 
 }  // namespace
 
+namespace {
+
+/// All but the address.
+bool rest_fits(const HbaRule& rule, const HbaClient& client) {
+    return connection_fits(rule, client) &&
+           std::any_of(rule.databases.begin(), rule.databases.end(),
+                       [&](const NamePattern& pattern) { return database_fits(pattern, client); }) &&
+           std::any_of(rule.users.begin(), rule.users.end(),
+                       [&](const NamePattern& pattern) { return role_fits(pattern, client.user, client.member_of); });
+}
+
+}  // namespace
+
 bool role_fits(const NamePattern& pattern, std::string_view user, const std::vector<std::string>& member_of) {
     const RuleToken& token = pattern.token();
     if (!token.quoted && token.text.starts_with('+'))
@@ -65,16 +90,19 @@ bool role_fits(const NamePattern& pattern, std::string_view user, const std::vec
 }
 
 const HbaRule* HbaRules::match(const HbaClient& client, std::vector<Interface> (*interfaces)()) const {
-    const auto fits = [&](const HbaRule& rule) {
-        return connection_fits(rule, client) && address_fits(rule, client.address, interfaces) &&
-               std::any_of(rule.databases.begin(), rule.databases.end(),
-                           [&](const NamePattern& pattern) { return database_fits(pattern, client); }) &&
-               std::any_of(rule.users.begin(), rule.users.end(), [&](const NamePattern& pattern) {
-                   return role_fits(pattern, client.user, client.member_of);
-               });
-    };
-    const auto found = std::find_if(rules_.begin(), rules_.end(), fits);
+    const auto found = std::find_if(rules_.begin(), rules_.end(), [&](const HbaRule& rule) {
+        return rest_fits(rule, client) && address_fits(rule, client, interfaces);
+    });
     return found == rules_.end() ? nullptr : &*found;
+}
+
+bool HbaRules::wants_host_name(const HbaClient& client, std::vector<Interface> (*interfaces)()) const {
+    const auto first = std::find_if(rules_.begin(), rules_.end(), [&](const HbaRule& rule) {
+        return rest_fits(rule, client) &&
+               (rule.reach == HbaRule::Reach::host_name || address_fits(rule, client, interfaces));
+    });
+    return first != rules_.end() && first->connection != HbaConnection::local &&
+           first->reach == HbaRule::Reach::host_name;
 }
 
 std::string refusal_by_rules(const HbaClient& client, const HbaRule* rule) {

@@ -1,8 +1,8 @@
 // Which client may use which method from where: a file in pg_hba.conf's format, read as PostgreSQL reads it (manual,
 // "The pg_hba.conf File"; hba.c of 16 and later). The first rule that fits decides; if none fits, nobody comes in.
 //
-// Left out, and refused with a sentence when written: host names in the address column, and the methods that need a
-// service of the server's (gss, sspi, ident, pam, ldap, radius, bsd, oauth).
+// Left out, and refused with a sentence when written: the methods that need a service of the server's (gss, sspi,
+// ident, pam, ldap, radius, bsd, oauth).
 #pragma once
 
 #include <filesystem>
@@ -23,7 +23,7 @@ enum class HbaConnection { local, host, hostssl, hostnossl, hostgssenc, hostnogs
 enum class ClientCert { off, verify_ca, verify_full };
 
 struct HbaRule {
-    enum class Reach { all, same_host, same_net, range };
+    enum class Reach { all, same_host, same_net, range, host_name };
 
     std::string file;
     unsigned line = 0;
@@ -33,6 +33,7 @@ struct HbaRule {
     Reach reach = Reach::all;
     NetAddress address;  ///< with reach == range
     NetAddress mask;
+    std::string host_name;  ///< with reach == host_name; one that begins with a dot fits every name that ends so
     HbaMethod method = HbaMethod::reject;
     std::string map;  ///< of pg_ident.conf; empty: the names must be equal
     ClientCert client_cert = ClientCert::off;
@@ -48,6 +49,8 @@ struct HbaClient {
     std::string_view user;
     /// The roles that `user` is a member of, itself among them; empty if it does not exist.
     const std::vector<std::string>& member_of;
+    /// What its address is called, if the name leads back to the address. Asked for by wants_host_name(); empty: none.
+    std::string_view host_name{};
 };
 
 /// Immutable; used by all workers.
@@ -60,6 +63,8 @@ class HbaRules {
 
     /// The first rule that fits, or null. `interfaces` are asked for only where a rule says samehost or samenet.
     const HbaRule* match(const HbaClient& client, std::vector<Interface> (*interfaces)() = own_interfaces) const;
+    /// Whether match() would come to a rule with a host name: the client's has to be looked up then.
+    bool wants_host_name(const HbaClient& client, std::vector<Interface> (*interfaces)() = own_interfaces) const;
     const std::vector<HbaRule>& rules() const { return rules_; }
 
   private:

@@ -49,11 +49,7 @@ void Session::start() {
 
 Task<void> Session::run() {
     // Only the time before the first ReadyForQuery is bounded.
-    login_timer_.expires_after(runtime_->settings.login_timeout);
-    login_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
-        auto self = weak.lock();
-        if (!error && self && !self->logged_in()) self->login_timed_out();
-    });
+    bound_login(runtime_->settings.login_timeout);
     const bool in = co_await log_in();
     login_timer_.cancel();
     if (in) {
@@ -163,7 +159,7 @@ std::string Session::pin_reason() const {
     if (!state_.pinned.empty()) return state_.pinned;
     if (ledger_.statements().has_unkeepable())
         return "has a prepared statement that is too large to be kept: DEALLOCATE it";
-    return bring_failure_;
+    return replay_refusal_.empty() ? bring_failure_ : replay_refusal_;
 }
 
 bool Session::may_be_pinned() const {

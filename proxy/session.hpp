@@ -53,6 +53,13 @@ class Session : public std::enable_shared_from_this<Session> {
     void end(std::string_view sqlstate, std::string_view message, std::string_view hint);
     /// The gate has changed, or a task has ended: look again whether held messages may go on.
     void wake() { may_go_on_.notify(); }
+    /// While it waits at the gate: its client has closed the connection, and nothing that it still says is run.
+    void client_hung_up() {
+        hung_up_ = true;
+        wake();
+    }
+    /// -1 once it is closed.
+    int client_socket() const { return client_.open() ? client_.socket() : -1; }
     /// arm() or a move is over.
     void task_ended() {
         task_ended_.notify();
@@ -121,6 +128,7 @@ class Session : public std::enable_shared_from_this<Session> {
     bool begin_request(bool& asked, const char* name);
     bool take_startup(const protocol::StartupMessage& startup);
     Task<void> serve_cancel_request(std::int32_t pid, std::string secret);
+    void bound_login(control::Clock::duration left);
     void login_timed_out();
     void refuse_unreachable(std::string_view reason);
     Task<BackendResult> open_unfenced(Side side);
@@ -132,11 +140,16 @@ class Session : public std::enable_shared_from_this<Session> {
 
     // session_authentication.cpp
     Task<control::RoleAnswer> look_up_role(Side side);
-    std::optional<std::string> why_not_this_role(const control::RoleFacts& role) const;
+    struct Reason {
+        std::string detail;
+        std::string hint;
+    };
+    std::optional<Reason> why_not_this_role(const control::RoleFacts& role) const;
     std::optional<std::string> why_not_this_name(const HbaRule& rule, const control::RoleFacts& role) const;
-    std::optional<HbaRule> choose_rule(const control::RoleFacts& role);
-    void refuse_login(std::string_view sqlstate, std::string_view message, std::string_view detail,
-                      std::string_view reason);
+    Task<std::string> look_up_host_name(NetAddress address);
+    Task<std::optional<HbaRule>> choose_rule(const control::RoleFacts& role);
+    void refuse_login(std::string_view sqlstate, std::string_view message, std::string_view reason);
+    void refuse_login(std::string_view sqlstate, std::string_view message, const Reason& reason);
     Task<bool> authenticate(control::RoleFacts role);
     Task<bool> prove(control::AuthMethod method, control::RoleFacts role);
     Task<bool> read_login_message(std::string& body);
@@ -160,6 +173,7 @@ class Session : public std::enable_shared_from_this<Session> {
     void answered(const protocol::Reply& reply, protocol::BackendType type);
     void collect(Backend& backend, const protocol::Frame& frame);
     void watch(Backend& backend, const protocol::Frame& frame, char* body, std::string_view whole);
+    void keep_notification(std::string& with, std::string_view whole);
     void readdress(const Backend& backend, const protocol::Frame& frame, char* body) const;
     void note_parameter(std::string_view name, std::string_view value);
     void backend_lost(const std::shared_ptr<Backend>& backend);
@@ -246,6 +260,7 @@ class Session : public std::enable_shared_from_this<Session> {
     bool closing_ = false;
     bool finished_ = false;
     bool ended_by_client_ = false;
+    bool hung_up_ = false;   ///< the client has gone while it was held
     bool task_ = false;      ///< arm() or a move is under way
     bool asking_ = false;    ///< a question is on the session's own backend: the client's messages wait
     bool bringing_ = false;  ///< bring_holdings() is under way
@@ -277,6 +292,7 @@ class Session : public std::enable_shared_from_this<Session> {
     CarriedState state_;
     std::uint64_t state_version_ = 0;  ///< of state_; 0: nothing was ever set
     std::string arm_failure_, bring_failure_;
+    std::string replay_refusal_;  ///< why its state cannot stand on the standby, as that said when it was armed
 };
 
 }  // namespace turnout::proxy

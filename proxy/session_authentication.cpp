@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/endian/conversion.hpp>
 
 #include "protocol/authentication.hpp"
@@ -59,47 +60,79 @@ Task<control::RoleAnswer> Session::look_up_role(Side side) {
 }
 
 /// Without an hba_file: what [auth] allows nobody, or not from there.
-std::optional<std::string> Session::why_not_this_role(const control::RoleFacts& role) const {
+std::optional<Session::Reason> Session::why_not_this_role(const control::RoleFacts& role) const {
     const control::DataPlaneSettings& settings = runtime_->settings;
     if (settings.auth == control::AuthMethod::trust && !local_ && !settings.trust_remote) {
-        return "trust is accepted on Unix sockets and loopback only; set trust_remote in the [auth] section to change "
-               "it";
+        return Reason{"trust is accepted on Unix sockets and loopback only",
+                      "Set trust_remote in the [auth] section of turnout.toml to change it."};
     }
     if (role.superuser && !local_ && !settings.superusers_remote) {
-        return "superusers are accepted on Unix sockets and loopback only; set superusers_remote in the [auth] section "
-               "to change it";
+        return Reason{"superusers are accepted on Unix sockets and loopback only",
+                      "Set superusers_remote in the [auth] section of turnout.toml to change it."};
     }
     if (settings.auth == control::AuthMethod::password && !client_.tls() && !local_) {
-        return "a password in the clear is accepted over TLS only";
+        return Reason{"a password in the clear is accepted over TLS only", "Set sslmode=require in the client."};
     }
     return std::nullopt;
+}
+
+/// What the client's address is called, if that name leads back to the address: whoever rules over his own reverse
+/// zone can call himself anything.
+Task<std::string> Session::look_up_host_name(NetAddress address) {
+    boost::asio::ip::tcp::resolver resolver(worker_.context());
+    boost::system::error_code bad;
+    const auto number = boost::asio::ip::make_address(to_string(address), bad);
+    if (bad) co_return std::string();
+    const boost::asio::ip::tcp::endpoint endpoint(number, 0);
+    auto [no_name, names] = co_await resolver.async_resolve(endpoint, as_value);
+    if (no_name || names.empty()) co_return std::string();
+    std::string name = names.begin()->host_name();
+    // The resolver gives the number back where there is no name.
+    if (parse_net_address(name)) co_return std::string();
+    const std::string port;
+    auto [no_address, addresses] = co_await resolver.async_resolve(name, port, as_value);
+    if (no_address) co_return std::string();
+    for (const auto& one : addresses) {
+        if (one.endpoint().address() == number) co_return name;
+    }
+    spdlog::info("{} is called \"{}\", which has other addresses", to_string(address), name);
+    co_return std::string();
 }
 
 /// The first rule of the hba_file that fits, or, without one, what [auth] asks of everybody. Nothing: the client is
 /// refused, and has been told so.
-std::optional<HbaRule> Session::choose_rule(const control::RoleFacts& role) {
+Task<std::optional<HbaRule>> Session::choose_rule(const control::RoleFacts& role) {
     if (!runtime_->rules) {
         HbaRule everybody;
         everybody.method = rule_method(runtime_->settings.auth);
         const auto why = why_not_this_role(role);
-        if (!why) return everybody;
-        refuse_login("28000", fmt::format("user \"{}\" may not connect to this proxy from here", user_), *why, *why);
-        return std::nullopt;
+        if (!why) co_return everybody;
+        refuse_login("28000", fmt::format("user \"{}\" may not connect to this proxy from here", user_), *why);
+        co_return std::nullopt;
     }
-    const HbaClient client{
-        peer_address(client_.socket()), client_.tls(), replication_, database_, user_, role.member_of};
+    HbaClient client{peer_address(client_.socket()), client_.tls(), replication_, database_, user_, role.member_of};
+    std::string host_name;
+    if (runtime_->rules->wants_host_name(client)) {
+        host_name = co_await look_up_host_name(client.address);
+        if (closing_) co_return std::nullopt;
+        client.host_name = host_name;
+    }
     const HbaRule* rule = runtime_->rules->match(client);
-    if (rule != nullptr && rule->method != HbaMethod::reject) return *rule;
-    refuse_login("28000", refusal_by_rules(client, rule), {},
+    if (rule != nullptr && rule->method != HbaMethod::reject) co_return *rule;
+    refuse_login("28000", refusal_by_rules(client, rule),
                  rule != nullptr ? fmt::format("{}:{} rejects it", rule->file, rule->line) : "no rule fits");
-    return std::nullopt;
+    co_return std::nullopt;
 }
 
-/// The client is told `message`; the log has the reason besides.
-void Session::refuse_login(std::string_view sqlstate, std::string_view message, std::string_view detail,
-                           std::string_view reason) {
+/// The client is told no more than `message`; the log has the reason.
+void Session::refuse_login(std::string_view sqlstate, std::string_view message, std::string_view reason) {
     spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, reason);
-    refuse(sqlstate, message, detail);
+    refuse(sqlstate, message);
+}
+
+void Session::refuse_login(std::string_view sqlstate, std::string_view message, const Reason& reason) {
+    spdlog::warn("refused user \"{}\" from {}: {}", user_, address_, reason.detail);
+    refuse(sqlstate, message, reason.detail, reason.hint);
 }
 
 /// The client's name elsewhere, by its certificate or its process, against the role it asks for. Why it does not fit,
@@ -121,10 +154,10 @@ std::optional<std::string> Session::why_not_this_name(const HbaRule& rule, const
 }
 
 Task<bool> Session::authenticate(control::RoleFacts role) {
-    const std::optional<HbaRule> rule = choose_rule(role);
+    const std::optional<HbaRule> rule = co_await choose_rule(role);
     if (!rule) co_return false;
     if (rule->client_cert != ClientCert::off && !peer_certificate(client_.ssl()).valid) {
-        refuse_login("28000", "connection requires a valid client certificate", {}, "it has shown no certificate");
+        refuse_login("28000", "connection requires a valid client certificate", "it has shown no certificate");
         co_return false;
     }
     // Known now, told only to whom the exchange has found to be right.
@@ -137,9 +170,9 @@ Task<bool> Session::authenticate(control::RoleFacts role) {
         refuse_login("28000",
                      fmt::format("{} authentication failed for user \"{}\"",
                                  rule->method == HbaMethod::peer ? "Peer" : "certificate", user_),
-                     {}, *other_name);
+                     *other_name);
     } else {
-        refuse_login("28P01", fmt::format("password authentication failed for user \"{}\"", user_), {}, *other_name);
+        refuse_login("28P01", fmt::format("password authentication failed for user \"{}\"", user_), *other_name);
     }
     co_return false;
 }
@@ -168,7 +201,7 @@ Task<bool> Session::prove(control::AuthMethod method, control::RoleFacts role) {
             co_return true;
         }
         if (step.kind == ClientAuthentication::Step::Kind::refused) {
-            refuse_login(step.sqlstate, step.message, {}, step.log);
+            refuse_login(step.sqlstate, step.message, step.log);
             co_return false;
         }
         std::string body;

@@ -127,7 +127,7 @@ std::string_view Session::forward(std::string_view bytes) {
             spdlog::warn("session {} from {}: {}", id_, address_, frame.error);
             send_up_to(rest.data());
             // What was forwarded before may still commit: the session ends, and its backend is heard out.
-            send_fatal("08P01", frame.error, {});
+            send_fatal("08P01", frame.error, "The client and the proxy do not agree on the protocol: connect again.");
             ended_by_client_ = true;
             return {};
         }
@@ -221,7 +221,7 @@ Task<bool> Session::wait_for_permission() {
     const auto since = control::Clock::now();
     const Phase before = phase_;
     bool stalled = false;
-    while (!closing_) {
+    while (!closing_ && !hung_up_) {
         if (current_ && (inbox_.empty() || skip_to_sync_)) break;  // what was held has been cancelled
         const Gate::View gate = worker_.shared().gate.view();
         if (!gate.lets_pass()) {
@@ -245,7 +245,7 @@ Task<bool> Session::wait_for_permission() {
             std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since));
     }
     set_phase(before);
-    co_return !closing_;
+    co_return !closing_ && !hung_up_;
 }
 
 /// The client cancels a statement that is held: the proxy answers, the server never hears of it. True: done.

@@ -126,7 +126,10 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
     if (type == BackendType::parameter_status) {
         protocol::ParameterStatus status;
         if (protocol::parse(frame.body, status)) return true;
-        set_parameter(backend.parameters, status.name, status.value);
+        if (!set_parameter(backend.parameters, status.name, status.value)) {
+            spdlog::error("session {}: {} reports settings without end", id_, name(backend.side));
+            return false;
+        }
         if (&backend == current_.get()) note_parameter(status.name, status.value);
         if (forward) {
             set_parameter(told_, status.name, status.value);
@@ -193,13 +196,8 @@ void Session::probe_if_unsure() {
 }
 
 void Session::collect(Backend& backend, const Frame& frame) {
-    Exchange& exchange = *backend.exchange;
-    exchange.messages.push_back({frame.type, std::string(frame.body)});
-    if (frame.type != static_cast<char>(BackendType::ready_for_query)) return;
-    exchange.status = frame.body.empty() ? 'I' : frame.body.front();
-    if (--exchange.ready_expected > 0) return;
-    backend.exchange = nullptr;
-    exchange.finished.notify();
+    if (!backend.exchange->take(frame.type, frame.body)) return;
+    std::exchange(backend.exchange, nullptr)->finished.notify();
 }
 
 /// A client tells its own notifications by the pid it was given. If somebody else on this server has that pid, the two
@@ -219,12 +217,24 @@ void Session::watch(Backend& backend, const Frame& frame, char* body, std::strin
     if (frame.state != FrameState::whole) return;
     readdress(backend, frame, body);
     if (&backend == armed_.get()) {
-        if (worker_.shared().gate.view().side == backend.side) backend.kept_notifications += whole;
+        if (worker_.shared().gate.view().side == backend.side) keep_notification(backend.kept_notifications, whole);
     } else if (current_->scanner.mid_message()) {
-        late_notifications_ += whole;  // never into the middle of a message
+        keep_notification(late_notifications_, whole);  // never into the middle of a message
+    } else if (!to_client_.empty()) {
+        keep_notification(to_client_, whole);
     } else {
         send_to_client(whole);
         flush_client_later();
+    }
+}
+
+/// No notification is lost, but no server fills our memory with them either.
+void Session::keep_notification(std::string& with, std::string_view whole) {
+    constexpr std::size_t kMost = std::size_t{16} * 1024 * 1024;
+    if (with.size() + whole.size() <= kMost) {
+        with += whole;
+    } else {
+        end("54000", "too many notifications wait for this client", "Read them sooner, or connect again.");
     }
 }
 

@@ -31,7 +31,16 @@ bool says_read_only(const Parameters& startup) {
 
 }  // namespace
 
-/// PostgreSQL's authentication_timeout. Before the startup packet nobody is told anything.
+/// PostgreSQL's authentication_timeout: the login has so long from now on.
+void Session::bound_login(control::Clock::duration left) {
+    login_timer_.expires_after(left);
+    login_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
+        auto self = weak.lock();
+        if (!error && self && !self->logged_in()) self->login_timed_out();
+    });
+}
+
+/// Before the startup packet nobody is told anything.
 void Session::login_timed_out() {
     spdlog::info("login from {} not finished within login_timeout", address_);
     if (!user_.empty()) refuse("57014", "canceling authentication due to timeout");
@@ -50,7 +59,7 @@ Task<bool> Session::log_in() {
     if (!ok) co_return false;
     Shared& shared = worker_.shared();
     if (shared.shutting_down.load()) {
-        refuse("57P03", "turnout is shutting down");
+        refuse("57P03", "turnout is shutting down", {}, "Connect again when it has been started again.");
         co_return false;
     }
     if (!shared.served.load()) {
@@ -261,9 +270,12 @@ Task<BackendResult> Session::open_unfenced(Side side) {
 Task<bool> Session::open_first_backend() {
     for (;;) {
         // A login takes a moment, and what it does on the server (an ON LOGIN trigger) must not happen behind a
-        // barrier: new ones wait at the gate, those under way count as busy.
+        // barrier: new ones wait at the gate, those under way count as busy. That wait is none of the client's doing.
+        const auto left = login_timer_.expiry() - control::Clock::now();
+        login_timer_.cancel();
         const bool may = co_await wait_for_permission();
         if (!may) co_return false;
+        bound_login(left);
         const Side side = worker_.shared().gate.view().side;
         set_busy(true);
         transaction_ = control::Clock::now();

@@ -100,7 +100,6 @@ Task<std::string> Session::read_state() {
         if (exchange.status != 'I') co_await roll_back_question(*backend);
     }
     asking_ = false;
-    set_busy(false);
     if (failure.empty()) {
         ledger_.statements().reconcile(state.protocol_statements);
         state_ = std::move(state);
@@ -110,6 +109,7 @@ Task<std::string> Session::read_state() {
         state_.pinned = fmt::format("its state could not be read: {}", failure);
     }
     ++state_version_;
+    set_busy(false);  // last: a drain that is answered in there looks at what has been read
     co_return failure;
 }
 
@@ -204,6 +204,7 @@ Task<void> Session::arm(control::ArmRequest request) {
     const auto self = shared_from_this();
     const TaskMark mark(task_, *this);
     arm_failure_.clear();
+    replay_refusal_.clear();
     for (const std::string& name : request.setting_names) names_to_ask_for_.insert(name);
     if (armed_ && armed_->side != request.standby) {
         armed_->stream->close();
@@ -224,6 +225,8 @@ Task<void> Session::arm(control::ArmRequest request) {
     if (closing_ || !armed || pinned()) co_return;
     const std::string failure = co_await replay(*armed, Locks::later);
     if (failure.empty() || closing_) co_return;
+    // A server that is there and refuses it would refuse it behind the gate, too.
+    if (armed->stream->open()) replay_refusal_ = failure;
     arm_failure_ = fmt::format("cannot be armed: {}", failure);
     armed->stream->close();
     if (armed_ == armed) armed_.reset();
@@ -308,6 +311,7 @@ void Session::stop_bringing() {
 
 void Session::disarm() {
     arm_failure_.clear();
+    replay_refusal_.clear();
     if (!armed_ || task_) return;
     std::string bye;
     protocol::append_terminate(bye);

@@ -90,6 +90,7 @@ TlsContext make_client_tls(const control::ServerAddress& address) {
 
 PeerCertificate peer_certificate(ssl_st* ssl) {
     PeerCertificate peer;
+    if (ssl == nullptr) return peer;
     X509* certificate = SSL_get0_peer_certificate(ssl);
     if (certificate == nullptr || SSL_get_verify_result(ssl) != X509_V_OK) return peer;
     peer.valid = true;

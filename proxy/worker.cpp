@@ -1,6 +1,7 @@
 #include "proxy/worker.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 
@@ -16,6 +17,8 @@ namespace {
 
 constexpr std::size_t kBufferSize = 256 * 1024;
 constexpr std::size_t kNamed = 20;  // how many sessions a drain report names
+// Longer than a switch holds anybody, so that its window costs nothing more.
+constexpr control::Milliseconds kHeldLook{50};
 
 }  // namespace
 
@@ -25,7 +28,8 @@ Worker::Worker(Shared& shared)
       buffer_(kBufferSize),
       gate_timer_(context_),
       idle_timer_(context_),
-      cancel_timer_(context_) {}
+      cancel_timer_(context_),
+      held_timer_(context_) {}
 
 Worker::~Worker() { stop(); }
 
@@ -47,6 +51,7 @@ void Worker::stop() {
         gate_timer_.cancel();
         idle_timer_.cancel();
         cancel_timer_.cancel();
+        held_timer_.cancel();
     });
     thread_.join();
 }
@@ -83,6 +88,38 @@ void Worker::forget(std::uint64_t session) {
 }
 
 // ------------------------------------------------------------------------------------------------------------ gate
+
+void Worker::hold(std::shared_ptr<Session> session) {
+    held_.push_back(std::move(session));
+    watch_held();
+}
+
+/// Nothing is read from a session that is held, and its client may have sent more before it went: so the kernel is
+/// asked who has hung up, for all of them at once.
+void Worker::watch_held() {
+    if (std::exchange(watching_held_, true)) return;
+    held_timer_.expires_after(kHeldLook);
+    held_timer_.async_wait([this](boost::system::error_code error) {
+        watching_held_ = false;
+        if (error) return;
+        let_go_of_the_gone();
+        if (!held_.empty()) watch_held();
+    });
+}
+
+void Worker::let_go_of_the_gone() {
+    std::vector<pollfd> sockets;
+    sockets.reserve(held_.size());
+    for (const auto& session : held_) sockets.push_back({session->client_socket(), POLLRDHUP, 0});
+    if (::poll(sockets.data(), sockets.size(), 0) <= 0) return;
+    std::vector<std::shared_ptr<Session>> gone, still;
+    for (std::size_t i = 0; i < sockets.size(); ++i) {
+        const bool hung_up = (sockets[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+        (hung_up ? gone : still).push_back(std::move(held_[i]));
+    }
+    held_ = std::move(still);
+    for (const auto& session : gone) session->client_hung_up();
+}
 
 void Worker::gate_closed(const control::CloseRequest& request, const DrainGather& gather) {
     drain_ = gather;

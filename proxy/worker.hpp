@@ -62,8 +62,8 @@ class Worker {
     void became_safe() {
         if (--busy_ == 0 && (drain_ || pause_)) answer_quiet();
     }
-    /// The session waits for the gate and wants to be woken when it changes.
-    void hold(std::shared_ptr<Session> session) { held_.push_back(std::move(session)); }
+    /// The session waits for the gate and wants to be woken when it changes, or when its client has gone.
+    void hold(std::shared_ptr<Session> session);
     /// The session has logged in, or lost its armed backend, or may have become pinned: (re)arm it if arming is on.
     void arm_later(const std::shared_ptr<Session>& session);
     void forget(std::uint64_t session);
@@ -90,6 +90,8 @@ class Worker {
 
   private:
     void answer_quiet();
+    void watch_held();
+    void let_go_of_the_gone();
     bool bring_holdings();
     Task<void> look_at_sessions(ViewsGather gather);
     void clear_the_way();
@@ -116,7 +118,8 @@ class Worker {
     std::uint64_t busy_at_close_ = 0;
     bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;
-    boost::asio::steady_timer gate_timer_, idle_timer_, cancel_timer_;
+    boost::asio::steady_timer gate_timer_, idle_timer_, cancel_timer_, held_timer_;
+    bool watching_held_ = false;
     bool cancels_ = false;
 
     // Arming and moving.

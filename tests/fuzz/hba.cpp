@@ -21,8 +21,13 @@ void ask(const proxy::HbaRules& rules) {
     for (const char* from : {"", "127.0.0.1", "2001:db8::1"}) {
         const auto address = *from == '\0' ? proxy::NetAddress{} : proxy::parse_net_address(from).value();
         for (const bool tls : {false, true}) {
-            const proxy::HbaClient client{address, tls, protocol::ReplicationKind::none, "app", "alice", member_of};
-            const proxy::HbaRule* rule = rules.match(client, [] { return std::vector<proxy::Interface>(); });
+            proxy::HbaClient client{address, tls, protocol::ReplicationKind::none, "app", "alice", member_of};
+            const auto no_interfaces = [] { return std::vector<proxy::Interface>(); };
+            const proxy::HbaRule* unnamed = rules.match(client, no_interfaces);
+            if (!rules.wants_host_name(client, no_interfaces)) client.host_name = "db.example.com";
+            const proxy::HbaRule* rule = rules.match(client, no_interfaces);
+            // A name that is not asked for decides nothing.
+            fuzz::must(rule == unnamed);
             fuzz::must(rule == nullptr || rule->client_cert == proxy::ClientCert::off || tls);
             fuzz::must(!proxy::refusal_by_rules(client, rule).empty());
         }

@@ -1,16 +1,13 @@
-// One login and one query over a driver that is not libpq. Prints `ok`, or the SQLSTATE and the message.
+// One login and one query after another over a driver that is not libpq. Prints a line for each: `ok`, or the SQLSTATE and
+// the message.
 //
-//     node driver_matrix.js pg|postgres <host or socket directory> <port> <user> <password> [<certificate> <key>]
+//     node driver_matrix.js pg|postgres (<host or socket directory> <port> <user> <password> <certificate> <key>)...
 //
-// With a certificate, or with "tls" in its place, over TLS.
+// Over TLS with a certificate and its key, or with "tls" in place of the certificate; "" is none.
 'use strict';
 const fs = require('fs');
 
-const [driver, host, port, user, password, certificate, key] = process.argv.slice(2);
-const pair = key ? { cert: fs.readFileSync(certificate), key: fs.readFileSync(key) } : {};
-const ssl = certificate ? { rejectUnauthorized: false, ...pair } : false;
-
-async function over_pg() {
+async function over_pg({ host, port, user, password, ssl }) {
   const { Client } = require('pg');
   const client = new Client({ host, port: Number(port), user, password, database: 'app', ssl });
   client.on('error', () => {});
@@ -20,7 +17,7 @@ async function over_pg() {
   return rows[0];
 }
 
-async function over_postgres() {
+async function over_postgres({ host, port, user, password, ssl }) {
   const postgres = require('postgres');
   const place = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port: Number(port) };
   const sql = postgres({ ...place, user, password, database: 'app', ssl, max: 1, onnotice: () => {} });
@@ -31,7 +28,19 @@ async function over_postgres() {
   }
 }
 
-(driver === 'pg' ? over_pg : over_postgres)()
-  .then((row) => console.log(row.name === user && row.number === 7 ? 'ok' : JSON.stringify(row)))
-  .catch((error) => console.log(`${error.code} ${error.message}`))
-  .finally(() => process.exit(0));
+async function main() {
+  const [driver, ...words] = process.argv.slice(2);
+  while (words.length > 0) {
+    const [host, port, user, password, certificate, key] = words.splice(0, 6);
+    const pair = key ? { cert: fs.readFileSync(certificate), key: fs.readFileSync(key) } : {};
+    const ssl = certificate ? { rejectUnauthorized: false, ...pair } : false;
+    try {
+      const row = await (driver === 'pg' ? over_pg : over_postgres)({ host, port, user, password, ssl });
+      console.log(row.name === user && row.number === 7 ? 'ok' : JSON.stringify(row));
+    } catch (error) {
+      console.log(`${error.code} ${error.message}`);
+    }
+  }
+}
+
+main().finally(() => process.exit(0));

@@ -1,5 +1,8 @@
 // The first bytes of a connection: requests for encryption, versions, options, cancel keys, and what must end it.
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "protocol/frontend_messages.hpp"
 #include "protocol/startup.hpp"
@@ -11,16 +14,39 @@ namespace turnout::integration {
 namespace {
 
 using namespace std::string_literals;
+namespace fs = std::filesystem;
 
 class Handshakes : public testing::Test {
   protected:
     static void SetUpTestSuite() {
+        fs::create_directories(socket_);
         pair_ = std::make_unique<Pair>(
             PairOptions{.auth = support::ClusterAuth::trust,
                         .tls = true,
+                        .listen_too = {"[::1]:{}", "unix:" + socket_.string()},
                         .lines = {{"auth", "method = \"trust\""}, {"proxy.tls", "mode = \"allow\""}}});
     }
-    static void TearDownTestSuite() { pair_.reset(); }
+    static void TearDownTestSuite() {
+        pair_.reset();
+        fs::remove_all(socket_);
+    }
+
+    /// A client that has come so far that it may send its StartupMessage: over plain TCP by either address, a Unix
+    /// socket, TLS after a request, or TLS at once.
+    static std::unique_ptr<RawPeer> come(const std::string& transport) {
+        const std::uint16_t port = transport == "unix" ? 6432 : pair_->turnout().port();
+        const std::string host = transport == "ipv6" ? "::1" : transport == "unix" ? socket_.string() : "127.0.0.1";
+        auto client = std::make_unique<RawPeer>(port, host);
+        if (transport == "tls") {
+            client->send(ssl_request());
+            EXPECT_EQ(client->byte(), "S");
+            EXPECT_TRUE(client->begin_tls(""));
+        }
+        if (transport == "direct") {
+            EXPECT_TRUE(client->begin_tls("postgresql"));
+        }
+        return client;
+    }
 
     static std::string ssl_request() {
         std::string bytes;
@@ -34,8 +60,12 @@ class Handshakes : public testing::Test {
     }
 
     static std::unique_ptr<Pair> pair_;
+    static const fs::path socket_;
 };
 std::unique_ptr<Pair> Handshakes::pair_;
+const fs::path Handshakes::socket_ = fs::temp_directory_path() / ("turnout_handshakes_" + std::to_string(::getpid()));
+
+constexpr const char* kTransports[] = {"plain", "ipv6", "unix", "tls", "direct"};
 
 TEST_F(Handshakes, VersionsAndOptionsAreNegotiated) {
     const struct {
@@ -54,20 +84,29 @@ TEST_F(Handshakes, VersionsAndOptionsAreNegotiated) {
         {4, 0, "", "E(0A000)"},
         {3, 0, "replication\0perhaps\0"s, "E(22023)"},
     };
-    for (const auto& row : rows) {
-        RawPeer client(pair_->turnout().port());
-        client.send(startup_packet(row.major, row.minor, row.options));
-        EXPECT_EQ(client.messages(), row.answer) << row.major << "." << row.minor;
+    for (const char* transport : kTransports) {
+        for (const auto& row : rows) {
+            const auto client = come(transport);
+            client->send(startup_packet(row.major, row.minor, row.options));
+            EXPECT_EQ(client->messages(), row.answer) << row.major << "." << row.minor << " over " << transport;
+        }
     }
 }
 
 TEST_F(Handshakes, ARequestForEncryptionMayBeFollowedByEither) {
+    for (const char* transport : {"plain", "ipv6", "unix"}) {
+        const auto client = come(transport);
+        client->send(gssenc_request());
+        EXPECT_EQ(client->byte(), "N");
+        client->send(startup_packet(3, 0));
+        EXPECT_EQ(client->messages(), "R K(4) Z") << transport;
+    }
     {
-        RawPeer client(pair_->turnout().port());
-        client.send(gssenc_request());
-        EXPECT_EQ(client.byte(), "N");
-        client.send(startup_packet(3, 0));
-        EXPECT_EQ(client.messages(), "R K(4) Z");
+        const auto client = come("unix");
+        client->send(ssl_request());
+        EXPECT_EQ(client->byte(), "N") << "as PostgreSQL: no TLS on a Unix socket";
+        client->send(startup_packet(3, 2));
+        EXPECT_EQ(client->messages(), "R K(32) Z");
     }
     {
         RawPeer client(pair_->turnout().port());
@@ -90,11 +129,13 @@ TEST_F(Handshakes, ARequestForEncryptionMayBeFollowedByEither) {
 }
 
 TEST_F(Handshakes, BytesBehindARequestEndTheConnection) {
-    for (const std::string& request : {ssl_request(), gssenc_request()}) {
-        RawPeer client(pair_->turnout().port());
-        client.send(request + startup_packet(3, 0));
-        EXPECT_EQ(client.messages(), "E(08P01)");
-        EXPECT_TRUE(client.closed());
+    for (const char* transport : {"plain", "ipv6", "unix"}) {
+        for (const std::string& request : {ssl_request(), gssenc_request()}) {
+            const auto client = come(transport);
+            client->send(request + startup_packet(3, 0));
+            EXPECT_EQ(client->messages(), "E(08P01)") << transport;
+            EXPECT_TRUE(client->closed());
+        }
     }
 }
 

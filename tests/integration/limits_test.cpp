@@ -69,6 +69,38 @@ TEST_F(Limits, ALoginThatIsNotFinishedInTimeIsEnded) {
     reload();
 }
 
+/// What the proxy itself refuses says what to do, as PostgreSQL does.
+TEST_F(Limits, RefusalsCarryAHint) {
+    const auto told = [](const std::string& conninfo) {
+        return std::string(PQerrorMessage(bench::try_connect(conninfo).get()));
+    };
+    const std::string database = told(pair_->conninfo("elsewhere"));
+    EXPECT_NE(database.find("database \"elsewhere\" is not served by this proxy"), std::string::npos) << database;
+    EXPECT_NE(database.find("HINT:  Add it to databases in the [switch] section"), std::string::npos) << database;
+    set("max_client_connections = 1\n");
+    reload();
+    const bench::Connection only = pair_->connect();
+    const std::string many = told(pair_->conninfo());
+    EXPECT_NE(many.find("HINT:  Raise max_client_connections"), std::string::npos) << many;
+    set("");
+    reload();
+}
+
+/// Whoever waits for the operator is not late.
+TEST_F(Limits, TheTimeALoginWaitsAtAClosedGateIsNotItsOwn) {
+    set("login_timeout = \"300ms\"\n");
+    reload();
+    pair_->turnout().report({"pause"});
+    RawPeer held(pair_->turnout().port());
+    held.send(startup_packet(3, 0));
+    RawPeer silent(pair_->turnout().port());
+    EXPECT_TRUE(silent.closed()) << "a login_timeout is over by now";
+    pair_->turnout().report({"resume"});
+    EXPECT_EQ(held.messages(), "R K(4) Z");
+    set("");
+    reload();
+}
+
 TEST_F(Limits, AnIdleSessionIsEndedAndOneInATransactionIsNot) {
     set("client_idle_timeout = \"100ms\"\n");
     reload();

@@ -45,6 +45,8 @@ host     "app"     m_trust     ::1/128       trust
 hostssl  all       m_password  samehost      password
 host     sameuser,/^ap m_md5   127.0.0.1 255.0.0.0 md5
 host     all       m_md5       ::1/128       md5
+host     all       m_elsewhere .example.invalid trust
+host     all       m_named     localhost     scram-sha-256
 host     all       +staff      samenet       scram-sha-256
 hostssl  all       m_cert      all           cert
 hostssl  all       m_mapped    all           cert map=people
@@ -75,7 +77,7 @@ class Methods : public testing::Test {
             "CREATE ROLE staff; CREATE ROLE m_scram LOGIN PASSWORD 'secret' IN ROLE staff;"
             "CREATE ROLE m_trust LOGIN; CREATE ROLE m_cert LOGIN; CREATE ROLE m_mapped LOGIN;"
             "CREATE ROLE m_password LOGIN PASSWORD 'secret'; CREATE ROLE m_both LOGIN PASSWORD 'secret';"
-            "CREATE ROLE m_reject LOGIN PASSWORD 'secret';"
+            "CREATE ROLE m_reject LOGIN PASSWORD 'secret'; CREATE ROLE m_named LOGIN PASSWORD 'secret';"
             "SET password_encryption = md5; CREATE ROLE m_md5 LOGIN PASSWORD 'secret';");
     }
     static void TearDownTestSuite() {
@@ -169,6 +171,14 @@ TEST_F(Methods, ACertificateOfAStrangerEndsTheHandshake) {
     EXPECT_NE(told.find("alert"), std::string::npos) << told;
 }
 
+/// As far as /etc/hosts goes: 127.0.0.1 is called localhost everywhere.
+TEST_F(Methods, RulesMayNameHosts) {
+    EXPECT_EQ(login(over("plain", "m_named"), "m_named"), "ok");
+    EXPECT_EQ(login(over("tls", "m_named"), "m_named"), "ok");
+    EXPECT_NE(login(over("unix", "m_named"), "m_named").find(kNoRule), std::string::npos);
+    EXPECT_NE(login(over("plain", "m_elsewhere"), "m_elsewhere").find(kNoRule), std::string::npos);
+}
+
 TEST_F(Methods, ChannelBindingIsOfferedOverTlsOnly) {
     const auto bound = [](const std::string& transport) {
         return login(bench::with(over(transport, "m_scram"), "channel_binding", "require"), "m_scram");
@@ -178,61 +188,92 @@ TEST_F(Methods, ChannelBindingIsOfferedOverTlsOnly) {
     EXPECT_EQ(login(bench::with(over("tls", "m_scram"), "channel_binding", "disable"), "m_scram"), "ok");
 }
 
-TEST_F(Methods, PgbenchReconnectsForEachTransaction) {
+/// Every method over every transport that lets it in: what the clients below have to manage.
+constexpr struct {
+    const char* user;
+    const char* transport;
+    const char* certificate = "";
+} kCells[] = {
+    {"m_trust", "plain"},   {"m_trust", "ipv6"},   {"m_trust", "unix"},         {"m_trust", "tls"},
+    {"m_password", "unix"}, {"m_password", "tls"}, {"m_md5", "plain"},          {"m_md5", "ipv6"},
+    {"m_md5", "unix"},      {"m_md5", "tls"},      {"m_scram", "plain"},        {"m_scram", "ipv6"},
+    {"m_scram", "unix"},    {"m_scram", "tls"},    {"m_cert", "tls", "m_cert"}, {"m_both", "tls", "m_both"},
+};
+
+TEST_F(Methods, PgbenchReconnectsForEachTransactionInEachQueryMode) {
     const fs::path script = files_->directory / "one.sql";
     std::ofstream(script) << "SELECT 1;\n";
-    const struct {
-        const char* user;
-        const char* transport;
-        const char* certificate;
-    } rows[] = {{"m_trust", "plain", ""}, {"m_password", "tls", ""}, {"m_md5", "unix", ""},
-                {"m_scram", "plain", ""}, {"m_scram", "tls", ""},    {"m_cert", "tls", "m_cert"}};
-    for (const auto& row : rows) {
-        const bench::Exit exit = bench::run_program(
-            {.arguments = {bench::client_program("pgbench"), "-n", "-C", "-c", "2", "-t", "5", "-f", script.string(),
-                           over(row.transport, row.user, "secret", row.certificate)},
-             .environment = {}});
-        EXPECT_EQ(exit.status, 0) << row.user << " over " << row.transport << ": " << exit.err;
-        EXPECT_NE(exit.out.find("processed: 10/10"), std::string::npos) << exit.out;
-    }
-}
-
-TEST_F(Methods, DriversThatAreNotLibpqLogInByEachMethodOverEachTransportTheyHave) {
-    const std::string socket = (files_->directory / "socket").string();
-    const std::string port = std::to_string(pair_->turnout().port());
-    const auto certificate = [](const char* kind) { return files_->path("m_cert", kind).string(); };
-    const std::vector<std::vector<std::string>> rows{
-        {"127.0.0.1", port, "m_trust", "secret"},
-        {"127.0.0.1", port, "m_md5", "secret"},
-        {"127.0.0.1", port, "m_scram", "secret"},
-        {"::1", port, "m_scram", "secret"},
-        {"127.0.0.1", port, "m_scram", "secret", "tls"},
-        {"127.0.0.1", port, "m_password", "secret", "tls"},
-        {socket, "6432", "m_password", "secret"},
-        {socket, "6432", "m_scram", "secret"},
-        {"127.0.0.1", port, "m_cert", "secret", certificate("crt"), certificate("key")}};
-    for (const char* driver : {"pg", "postgres"}) {
-        for (std::vector<std::string> arguments : rows) {
-            const std::string what = fmt::format("{}: {} at {}", driver, arguments[2], arguments[0]);
-            arguments.insert(arguments.begin(), driver);
-            EXPECT_EQ(bench::must_run(node("driver_matrix.js", arguments)).out, "ok\n") << what;
+    for (const auto& cell : kCells) {
+        for (const char* mode : {"simple", "extended", "prepared"}) {
+            const bench::Exit exit = bench::run_program(
+                {.arguments = {bench::client_program("pgbench"), "-n", "-C", "-M", mode, "-t", "2", "-f",
+                               script.string(), over(cell.transport, cell.user, "secret", cell.certificate)},
+                 .environment = {}});
+            EXPECT_EQ(exit.status, 0) << mode << ", " << cell.user << " over " << cell.transport << ": " << exit.err;
+            EXPECT_NE(exit.out.find("processed: 2/2"), std::string::npos) << exit.out;
         }
     }
-    EXPECT_EQ(
-        bench::must_run(node("driver_matrix.js", {"postgres", "127.0.0.1", port, "m_scram", "wrong"})).out.substr(0, 5),
-        "28P01");
 }
 
-TEST_F(Methods, ANewerLibpqComesInDirectlyByTlsAndWithTheNewestProtocol) {
-    const std::string libraries = TURNOUT_SOURCE_DIR "/.cache/pg/18/native/lib";
-    for (const std::string more : {"sslnegotiation=direct", "min_protocol_version=3.2 max_protocol_version=latest",
-                                   "max_protocol_version=3.0 channel_binding=require"}) {
-        const bench::Exit exit =
-            bench::run_program({.arguments = {bench::client_program("psql"), "-X", "-A", "-t", "-c",
-                                              "SELECT current_user", over("tls", "m_scram") + " " + more},
-                                .environment = {{"LD_LIBRARY_PATH", libraries}}});
-        EXPECT_EQ(exit.out, "m_scram\n") << more << ": " << exit.err;
+TEST_F(Methods, PsqlLogsInByEachMethodOverEachTransport) {
+    for (const auto& cell : kCells) {
+        const bench::Exit exit = psql(over(cell.transport, cell.user, "secret", cell.certificate),
+                                      "SELECT current_user;\n\\connect\nSELECT 7;\n");
+        EXPECT_EQ(exit.out, std::string(cell.user) + "\n7\n")
+            << cell.user << " over " << cell.transport << ": " << exit.err;
     }
+}
+
+TEST_F(Methods, DriversThatAreNotLibpqLogInByEachMethodOverEachTransport) {
+    const std::string port = std::to_string(pair_->turnout().port());
+    std::vector<std::string> cells;
+    std::string expected;
+    for (const auto& cell : kCells) {
+        const std::string transport = cell.transport, certificate = cell.certificate;
+        const bool local = transport == "unix";
+        cells.insert(cells.end(), {local                 ? (files_->directory / "socket").string()
+                                   : transport == "ipv6" ? "::1"
+                                                         : "127.0.0.1",
+                                   local ? "6432" : port, cell.user, "secret",
+                                   !certificate.empty() ? files_->path(certificate, "crt").string()
+                                   : transport == "tls" ? "tls"
+                                                        : "",
+                                   certificate.empty() ? "" : files_->path(certificate, "key").string()});
+        expected += "ok\n";
+    }
+    for (const char* driver : {"pg", "postgres"}) {
+        std::vector<std::string> arguments{driver};
+        arguments.insert(arguments.end(), cells.begin(), cells.end());
+        EXPECT_EQ(bench::must_run(node("driver_matrix.js", arguments)).out, expected) << driver;
+    }
+    const bench::Exit wrong =
+        bench::must_run(node("driver_matrix.js", {"postgres", "127.0.0.1", port, "m_scram", "wrong", "", ""}));
+    EXPECT_EQ(wrong.out.substr(0, 5), "28P01");
+}
+
+/// What psql prints for the name of its user, by the libpq of 18, which knows more ways in than the system's may.
+std::string newest_psql(const std::string& conninfo) {
+    const bench::Exit exit = bench::run_program(
+        {.arguments = {bench::client_program("psql"), "-X", "-A", "-t", "-c", "SELECT current_user", conninfo},
+         .environment = {{"LD_LIBRARY_PATH", TURNOUT_SOURCE_DIR "/.cache/pg/18/native/lib"}}});
+    return exit.out + exit.err;
+}
+
+TEST_F(Methods, ANewerLibpqSpeaksTheNewestProtocolAndTheOldest) {
+    for (const std::string more :
+         {"min_protocol_version=3.2 max_protocol_version=latest", "max_protocol_version=3.0 channel_binding=require"})
+        EXPECT_EQ(newest_psql(over("tls", "m_scram") + " " + more), "m_scram\n") << more;
+}
+
+TEST_F(Methods, EachThatMayComeByTlsMayComeDirectlyByTls) {
+    for (const auto& cell : kCells) {
+        if (cell.transport != std::string("tls")) continue;
+        const std::string conninfo = over("tls", cell.user, "secret", cell.certificate) + " sslnegotiation=direct";
+        EXPECT_EQ(newest_psql(conninfo), std::string(cell.user) + "\n") << cell.user;
+    }
+    EXPECT_EQ(newest_psql(over("tls", "m_scram") + " sslnegotiation=direct channel_binding=require"), "m_scram\n");
+    EXPECT_NE(newest_psql(over("tls", "m_scram", "wrong") + " sslnegotiation=direct").find("authentication failed"),
+              std::string::npos);
 }
 
 /// After the reload is done, whichever way it went.

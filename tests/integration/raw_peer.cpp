@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/endian/conversion.hpp>
@@ -27,17 +28,45 @@ std::string big(std::uint32_t number) {
     return bytes;
 }
 
+struct Address {
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+};
+
+Address address_of(const std::string& host, std::uint16_t port) {
+    Address address;
+    if (host.starts_with('/')) {
+        auto& local = reinterpret_cast<sockaddr_un&>(address.storage);
+        local.sun_family = AF_UNIX;
+        fmt::format_to_n(local.sun_path, sizeof local.sun_path - 1, "{}/.s.PGSQL.{}", host, port);
+        address.size = sizeof local;
+    } else if (host.find(':') != host.npos) {
+        auto& in = reinterpret_cast<sockaddr_in6&>(address.storage);
+        in.sin6_family = AF_INET6;
+        in.sin6_port = htons(port);
+        ::inet_pton(AF_INET6, host.c_str(), &in.sin6_addr);
+        address.size = sizeof in;
+    } else {
+        auto& in = reinterpret_cast<sockaddr_in&>(address.storage);
+        in.sin_family = AF_INET;
+        in.sin_port = htons(port);
+        ::inet_pton(AF_INET, host.c_str(), &in.sin_addr);
+        address.size = sizeof in;
+    }
+    return address;
+}
+
 }  // namespace
 
-RawPeer::RawPeer(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+RawPeer::RawPeer(std::uint16_t port, const std::string& host) {
+    const Address address = address_of(host, port);
+    fd_ = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const timeval patience{10, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        throw std::runtime_error("cannot connect");
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) {
+        ::close(fd_);
+        throw std::runtime_error("cannot connect to " + host);
+    }
 }
 
 RawPeer::~RawPeer() {

@@ -10,10 +10,11 @@ struct ssl_st;
 
 namespace turnout::integration {
 
-/// Blocking, on 127.0.0.1; nothing waits longer than 10 s. Throws std::runtime_error.
+/// Blocking; nothing waits longer than 10 s. Throws std::runtime_error.
 class RawPeer {
   public:
-    explicit RawPeer(std::uint16_t port);
+    /// `host`: an address, or the directory of a Unix socket.
+    explicit RawPeer(std::uint16_t port, const std::string& host = "127.0.0.1");
     ~RawPeer();
     RawPeer(const RawPeer&) = delete;
     RawPeer& operator=(const RawPeer&) = delete;

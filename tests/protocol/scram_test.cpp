@@ -271,6 +271,28 @@ const Tampering tamperings[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Scram, Tampered, testing::ValuesIn(tamperings), name_of);
 
+/// With a password every iteration is computed on a thread that has others to serve; with a ClientKey none is.
+TEST(Scram, AServerCannotAskForMoreIterationsThanOthersCanWaitFor) {
+    const auto first = [](ScramClient client, std::uint32_t iterations) {
+        (void)client.client_first();
+        return client.on_server_first("r=nonce-more,s=MDEyMzQ1Njc4OWFiY2RlZg==,i=" + std::to_string(iterations));
+    };
+    const auto with_password = [] {
+        return ScramClient(SecretBytes(std::string_view("secret")), "nonce", ScramClient::Binding::none);
+    };
+    EXPECT_EQ(first(with_password(), 4096).action, Action::send);
+    const ScramStep refused = first(with_password(), max_scram_client_iterations + 1);
+    EXPECT_EQ(refused.action, Action::failed);
+    EXPECT_EQ(refused.error, "the server's SCRAM iteration count is too large");
+    ScramVerifier verifier;
+    verifier.salt = "0123456789abcdef";
+    verifier.iterations = max_scram_client_iterations + 1;
+    const SecretBytes key(std::string_view("01234567890123456789012345678901"));
+    const auto by_key =
+        first(ScramClient(key.clone(), verifier, "nonce", ScramClient::Binding::none), max_scram_client_iterations + 1);
+    EXPECT_EQ(by_key.action, Action::send);
+}
+
 TEST(Scram, EveryBitOfProofAndSignatureCounts) {
     for (std::size_t byte = 0; byte < scram_key_size; byte += 5) {
         const auto flip = [byte](char attribute) {

@@ -166,6 +166,29 @@ TEST(BackendLogin, TellsWhatTheServerToldAndPassesItsRefusalOnAtEveryStep) {
     }
 }
 
+TEST(BackendLogin, NoticesAndSettingsAreHeldUpToABoundOnly) {
+    const Credentials credentials = with_password("");
+    const auto script = trusted_login();
+    std::string setting;
+    protocol::append(setting, protocol::ParameterStatus{"name", std::string(1000, 'x')});
+    const std::string notice = protocol::make_error(protocol::Severity::error, "00000", std::string(1000, 'x'));
+    const Said floods[] = {{BackendType::notice_response, body_of(notice)},
+                           {BackendType::parameter_status, body_of(setting)}};
+    for (const Said& flood : floods) {
+        BackendLogin login(credentials, "nonce", false, "");
+        ASSERT_EQ(login.on_message(script[0].type, script[0].body).kind, BackendLogin::Step::Kind::wait);
+        std::size_t taken = 0;
+        BackendLogin::Step step;
+        while (step.kind == BackendLogin::Step::Kind::wait && taken <= 2 * BackendLogin::most_held) {
+            step = login.on_message(flood.type, flood.body);
+            taken += flood.body.size();
+        }
+        EXPECT_EQ(step.kind, BackendLogin::Step::Kind::failed);
+        EXPECT_GT(taken, BackendLogin::most_held) << "what a server really says has room";
+        EXPECT_NE(step.reason.find("too many"), std::string::npos) << step.reason;
+    }
+}
+
 TEST(BackendLogin, AServerThatSkipsItsProofOrGoesAheadIsNotBelieved) {
     ClientAuthentication front(input(AuthMethod::scram, scram_verifier()));
     ASSERT_EQ(converse(front, with_password(kPassword)).kind, Kind::granted);

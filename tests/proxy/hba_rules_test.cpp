@@ -29,6 +29,9 @@ TEST(HbaRules, AcceptWhatPostgresAccepts) {
              "host all all fe80:: ffc0:: scram-sha-256",
              "host all all 0.0.0.0/0 reject",
              "host all all samehost password",
+             "host all all example.com md5",
+             "host all all .example.com md5",
+             "host all all \"all\" md5",
              "hostnossl all all samenet reject",
              "hostgssenc all all all scram-sha-256",
              "hostnogssenc all all all scram-sha-256",
@@ -69,8 +72,6 @@ TEST(HbaRules, RefuseWhatPostgresRefusesInItsWords) {
         {"host all all 10.0.0.0/8x md5", "invalid CIDR mask in address \"10.0.0.0/8x\""},
         {"host all all ::1/129 md5", "invalid CIDR mask in address \"::1/129\""},
         {"host all all example.com/8 md5", "specifying both host name and CIDR mask is invalid: \"example.com/8\""},
-        {"host all all example.com md5", "host name \"example.com\" is not supported here: write its address and mask"},
-        {"host all all \"all\" md5", "host name \"all\" is not supported here: write its address and mask"},
         {"local all all scram", "invalid authentication method \"scram\""},
         {"host all all all ldap", "invalid authentication method \"ldap\": not supported by turnout"},
         {"host all all all peer", "peer authentication is only supported on local sockets"},
@@ -175,6 +176,56 @@ TEST(HbaMatch, ByAddress) {
     for (const auto& row : rows) {
         const std::string line = std::string("host all all ") + row.address + " md5";
         EXPECT_EQ(fits(line, {.at = row.from}), row.fits) << line << " from " << row.from;
+    }
+}
+
+TEST(HbaMatch, ByHostName) {
+    const struct {
+        const char* pattern;
+        const char* name;
+        bool fits;
+    } rows[] = {
+        {"db.example.com", "db.example.com", true},
+        {"db.example.com", "DB.Example.COM", true},
+        {"db.example.com", "xdb.example.com", false},
+        {"db.example.com", "db.example.com.evil.org", false},
+        {"db.example.com", "", false},
+        {".example.com", "db.example.com", true},
+        {".example.com", "a.b.EXAMPLE.com", true},
+        {".example.com", "example.com", false},
+        {".example.com", "notexample.com", false},
+        {".example.com", ".example.com", true},
+        {".example.com", "", false},
+    };
+    const std::vector<std::string> none;
+    for (const auto& row : rows) {
+        const HbaRules rules = HbaRules::parse(std::string("host all all ") + row.pattern + " md5", "hba");
+        HbaClient client{at("10.1.2.3"), false, ReplicationKind::none, "app", "app", none};
+        client.host_name = row.name;
+        EXPECT_EQ(rules.match(client, machine) != nullptr, row.fits) << row.pattern << " for " << row.name;
+    }
+}
+
+/// As PostgreSQL, which asks its resolver only where a rule comes to it.
+TEST(HbaMatch, ANameIsLookedUpOnlyIfARuleWithOneIsReached) {
+    const struct {
+        const char* lines;
+        const char* from;
+        bool wants;
+    } rows[] = {
+        {"host all all 10.0.0.0/8 md5\nhost all all db.example.com md5", "10.1.2.3", false},
+        {"host all all 10.0.0.0/8 md5\nhost all all db.example.com md5", "11.1.2.3", true},
+        {"host all all db.example.com md5\nhost all all all md5", "10.1.2.3", true},
+        {"host other all db.example.com md5\nhost all all all md5", "10.1.2.3", false},
+        {"host all bob db.example.com md5\nhost all all all md5", "10.1.2.3", false},
+        {"hostssl all all db.example.com md5", "10.1.2.3", false},
+        {"host all all db.example.com md5\nlocal all all md5", "", false},
+        {"host all all 11.0.0.0/8 md5", "10.1.2.3", false},
+    };
+    const std::vector<std::string> none;
+    for (const auto& row : rows) {
+        const HbaClient client{at(row.from), false, ReplicationKind::none, "app", "alice", none};
+        EXPECT_EQ(HbaRules::parse(row.lines, "hba").wants_host_name(client, machine), row.wants) << row.lines;
     }
 }
 

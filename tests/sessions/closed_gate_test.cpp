@@ -8,7 +8,9 @@
 
 #include "plane.hpp"
 #include "protocol/frontend_messages.hpp"
+#include "protocol/startup.hpp"
 #include "protocol/writer.hpp"
+#include "socket.hpp"
 #include "tests/support/cluster.hpp"
 
 namespace turnout::test {
@@ -282,6 +284,24 @@ TEST_F(ClosedGate, ATemporaryTablePinsItsSession) {
     (*plane_)->disarm();
 }
 
+/// It would be ended behind the gate: so it is waited for in front of it.
+TEST_F(ClosedGate, WhatTheStandbyRefusedWhenItWasArmedPinsItsSession) {
+    auto a = client();
+    a->value("CREATE TABLE only_here (n int)");
+    a->value("PREPARE p AS SELECT * FROM only_here");
+    const control::ArmReport armed = plane_->arm();
+    ASSERT_EQ(armed.not_movable.size(), 1U);
+    EXPECT_NE(armed.not_movable[0].reason.find("only_here"), std::string::npos) << armed.not_movable[0].reason;
+    EXPECT_EQ(close().get().outcome, Outcome::pinned);
+    open();
+    EXPECT_EQ(a->value("DEALLOCATE p"), "");
+    EXPECT_EQ(plane_->arm().not_movable.size(), 0U);
+    EXPECT_EQ(close().get().outcome, Outcome::drained);
+    open();
+    EXPECT_EQ(a->value("DROP TABLE only_here"), "");
+    (*plane_)->disarm();
+}
+
 TEST_F(ClosedGate, PauseHoldsUntilResume) {
     auto a = client();
     std::promise<void> paused;
@@ -291,6 +311,42 @@ TEST_F(ClosedGate, PauseHoldsUntilResume) {
     wait_for_state(a->pid(), "held");
     (*plane_)->resume();
     EXPECT_EQ(a->replies(), "T D C Z(I)");
+}
+
+/// What it said is not run: nobody could be told what became of it.
+TEST_F(ClosedGate, AClientThatHangsUpWhileItIsHeldIsLetGoAtOnce) {
+    auto stays = client(), plain = client(), pipelines = client();
+    ASSERT_EQ(close().get().outcome, Outcome::drained);
+    stays->query("INSERT INTO t VALUES (1)");
+    plain->query("INSERT INTO t VALUES (2)");
+    pipelines->send(extended("INSERT INTO t VALUES (3)"));
+    for (auto* one : {stays.get(), plain.get(), pipelines.get()}) wait_for_state(one->pid(), "held");
+    pipelines->query("INSERT INTO t VALUES (4)");  // not read any more, and in front of the end of the connection
+    plain->vanish();
+    pipelines->vanish();
+    const auto end = control::Clock::now() + std::chrono::seconds(30);
+    while (plane_->sessions().size() > 1) ASSERT_LT(control::Clock::now(), end) << "their slots are not free";
+    const std::string backends = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
+    while (blue_->value(backends) != "2") ASSERT_LT(control::Clock::now(), end) << "their backends have not gone";
+    open();
+    EXPECT_EQ(stays->replies(), "C Z(I)");
+    EXPECT_EQ(blue_->value("SELECT string_agg(n::text, ',') FROM t"), "1");
+}
+
+TEST_F(ClosedGate, ALoginThatIsHeldIsLetGoWhenItsClientHangsUp) {
+    ASSERT_EQ(close().get().outcome, Outcome::drained);
+    protocol::StartupMessage message;
+    message.parameters = {{"user", "postgres"}, {"database", "postgres"}};
+    std::string startup;
+    append(startup, message);
+    const Socket late(plane_->port());
+    late.send(startup);
+    const auto end = control::Clock::now() + std::chrono::seconds(30);
+    while (plane_->sessions().empty()) ASSERT_LT(control::Clock::now(), end);
+    late.hang_up();
+    while (!plane_->sessions().empty()) ASSERT_LT(control::Clock::now(), end) << "its slot is not free";
+    open();
+    EXPECT_EQ(client()->value("SELECT 1"), "1");
 }
 
 }  // namespace

@@ -48,11 +48,17 @@ void HostileServer::hang_up() {
 }
 
 void HostileServer::serve(const Socket& client) {
-    const std::string first = client.receive();  // a StartupMessage is small and comes in one piece
+    constexpr std::size_t ssl_request = 8;
+    std::string first = client.receive();  // a StartupMessage is small and comes in one piece
+    if (first.size() == ssl_request) {
+        client.send("N");
+        first = client.receive();
+    }
     if (first.find("mallory") == std::string::npos) return relay(client, first);
     Script script;
     {
         const std::lock_guard lock(mutex_);
+        ++played_;
         mallorys_.push_back(&client);
         script = script_;
     }

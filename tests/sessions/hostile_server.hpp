@@ -27,6 +27,8 @@ class HostileServer {
 
     std::uint16_t port() const { return doorway_.port(); }
     void play(Script script);
+    /// How often a script was played.
+    unsigned played() const { return played_; }
     /// Hangs up on all of mallory's connections.
     void hang_up();
 
@@ -35,6 +37,7 @@ class HostileServer {
     void relay(const Socket& client, const std::string& first);
 
     std::uint16_t real_;
+    std::atomic<unsigned> played_{0};
     Doorway doorway_;
     std::mutex mutex_;
     Script script_;

@@ -196,7 +196,27 @@ HostileServer::Script says(std::string bytes, std::size_t step = SIZE_MAX) {
     };
 }
 
+/// Goes on until the proxy hangs up.
+HostileServer::Script without_end(std::string first, std::string again) {
+    return [first = std::move(first), again = std::move(again)](const Socket& proxy) {
+        proxy.send(first);
+        std::string many;
+        while (many.size() < 65536) many += again;
+        while (proxy.send(many)) {
+        }
+    };
+}
+
 const Scripted scripted[] = {
+    {"notices without end during a login",
+     without_end(message('R', "\0\0\0\0"s), message('N', "SNOTICE\0C00000\0M"s + std::string(900, 'x') + "\0\0"s))},
+    {"the same setting without end during a login", without_end(message('R', "\0\0\0\0"s), message('S', "a\0b\0"s))},
+    {"settings without end",
+     [](const Socket& proxy) {
+         proxy.send(welcome());
+         for (int i = 0; proxy.send(message('S', std::to_string(i) + "\0"s + std::string(900, 'x') + "\0"s)); ++i) {
+         }
+     }},
     {"hangs up at once", [](const Socket&) {}},
     {"says nothing", [](const Socket& proxy) { proxy.wait_for_hang_up(); }},
     {"greets in HTTP", says("HTTP/1.1 400 Bad Request\r\n\r\n")},
@@ -245,6 +265,7 @@ const Scripted scripted[] = {
 TEST_F(Hostile, ServersThatSayNonsense) {
     const std::string flood = simple({"SELECT 1"}) + message('d', std::string(60'000, 'x'));
     for (const Scripted& scene : scripted) {
+        const unsigned played = hostile_->played();
         hostile_->play(scene.script);
         const Socket mallory(plane_->port());
         mallory.send(startup("mallory"));
@@ -254,6 +275,7 @@ TEST_F(Hostile, ServersThatSayNonsense) {
         mallory.hang_up();
         hostile_->hang_up();
         ASSERT_NO_FATAL_FAILURE(expect_only_witnesses()) << scene.name;
+        EXPECT_GT(hostile_->played(), played) << scene.name << " was not played";
     }
 }
 
