@@ -144,19 +144,38 @@ Beforehand: turnout switch --dry-run; turnout rehearse; turnout verify
 
 Exit status: 0 done; 1 refused or given up, clients are served as before; 2 usage; 3 needs a person.)";
 
-int print_and_status(const CLI::App& app, const CLI::ParseError& error) {
-    return app.exit(error, std::cout, std::cerr) == 0 ? 0 : static_cast<int>(control::ExitStatus::usage);
-}
-
-/// If the first argument is no verb but like one: that one.
-std::optional<std::string> nearest_verb(const CLI::App& app, int argc, const char* const* argv) {
-    if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+std::vector<std::string> verb_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
         names.push_back(verb->get_name());
-    const std::vector<std::string_view> known(names.begin(), names.end());
-    if (std::find(known.begin(), known.end(), argv[1]) != known.end()) return std::nullopt;
-    return control::nearest_word(argv[1], known);
+    return names;
+}
+
+bool is_one_of(const std::vector<std::string>& words, std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+/// What to type instead of a first argument that is no verb.
+std::string advice(const std::vector<std::string>& verbs, std::string_view word) {
+    if (is_one_of(topics(), word)) return "did you mean show " + std::string(word) + "?";
+    const std::vector<std::string_view> known(verbs.begin(), verbs.end());
+    const auto meant = control::nearest_word(word, known);
+    return meant ? "did you mean " + *meant + "?" : "turnout --help lists them";
+}
+
+/// Prints help that was asked for, or what is wrong and which help would tell; returns the exit status.
+int print_and_status(const CLI::App& app, const CLI::ParseError& error, std::string_view first) {
+    const std::vector<std::string> verbs = verb_names(app);
+    const bool verb = is_one_of(verbs, first);
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
+        return app.exit(error, std::cout, std::cerr);
+    if (!verb && !first.empty() && first.front() != '-') {
+        std::cerr << "turnout: unknown verb '" << first << "'; " << advice(verbs, first) << std::endl;
+    } else {
+        std::cerr << "turnout: " << error.what() << "\nhint: turnout " << (verb ? std::string(first) + " " : "")
+                  << "--help tells what it takes" << std::endl;
+    }
+    return static_cast<int>(control::ExitStatus::usage);
 }
 
 void add_admin_option(CLI::App& app, std::string& directory) {
@@ -224,11 +243,7 @@ Request parse_command_line(int argc, const char* const* argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        if (const auto meant = nearest_verb(app, argc, argv)) {
-            std::cerr << "turnout: unknown verb '" << argv[1] << "'; did you mean " << *meant << "?" << std::endl;
-            return Ended{static_cast<int>(control::ExitStatus::usage)};
-        }
-        return Ended{print_and_status(app, error)};
+        return Ended{print_and_status(app, error, argc > 1 ? argv[1] : "")};
     }
     if (serving->parsed()) return serve;
     if (watching->parsed()) return watch;

@@ -111,8 +111,13 @@ TEST(CommandLine, MisuseIsStatusTwoAndSaysWhatWasMeant) {
     const Exit verb = turnout({"swicth"});
     EXPECT_EQ(verb.status, 2);
     EXPECT_EQ(verb.err, "turnout: unknown verb 'swicth'; did you mean switch?\n");
+    EXPECT_EQ(turnout({"status"}).err, "turnout: unknown verb 'status'; did you mean show status?\n");
+    EXPECT_EQ(turnout({"nonsense"}).err, "turnout: unknown verb 'nonsense'; turnout --help lists them\n");
     EXPECT_EQ(turnout({}).status, 2);
-    EXPECT_EQ(turnout({"switch", "--max-puase", "1s"}).status, 2);
+    const Exit option = turnout({"switch", "--max-puase", "1s"});
+    EXPECT_EQ(option.status, 2);
+    EXPECT_NE(option.err.find("--max-puase"), std::string::npos) << option.err;
+    EXPECT_NE(option.err.find("hint: turnout switch --help"), std::string::npos) << option.err;
     EXPECT_EQ(turnout({"switch", "--pinned", "never"}).status, 2);
     EXPECT_EQ(turnout({"show", "nonsense"}).status, 2);
     EXPECT_EQ(turnout({"force-active"}).status, 2);
