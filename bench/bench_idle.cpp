@@ -32,9 +32,9 @@ struct Options {
 /// has room for twice as many as there are: those of the peer before may take a moment to end.
 constexpr unsigned kBefore = 16;
 
-class SessionsBench {
+class IdleBench {
   public:
-    SessionsBench(Options options, Terminal& terminal)
+    IdleBench(Options options, Terminal& terminal)
         : options_(std::move(options)), terminal_(terminal), stage_(options_.major, 2 * (options_.sessions + kBefore)) {}
 
     int run() {
@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
     Terminal terminal;
     try {
         catch_interrupts();
-        return SessionsBench(std::move(options), terminal).run();
+        return IdleBench(std::move(options), terminal).run();
     } catch (const Interrupted&) {
         return 130;
     } catch (const std::exception& error) {
