@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "control/config_table.hpp"
+#include "control/conninfo.hpp"
 #include "control/duration.hpp"
 #include "control/listen_address.hpp"
 #include "control/nearest_word.hpp"
@@ -198,6 +199,16 @@ void check_required(Reading& reading) {
                                                              "] is missing: " + std::string(key.description));
 }
 
+/// libpq knows a file of revoked certificates, which would hold for control's own connections only.
+void require_no_revocation_list(const std::string& url) {
+    const Conninfo conninfo = Conninfo::parse(url);
+    for (const std::string keyword : {"sslcrl", "sslcrldir"}) {
+        if (!conninfo.get(keyword).empty())
+            throw ConninfoError(in_quotes(keyword) +
+                                " would not hold for sessions: append the lists to the file of sslrootcert instead");
+    }
+}
+
 void check_sides(Reading& reading, Config& config) {
     for (const Side side : {Side::blue, Side::green}) {
         const std::string section = "side." + std::string(name(side));
@@ -208,7 +219,9 @@ void check_sides(Reading& reading, Config& config) {
             if (!reading.given(key) || (replication && url.empty())) continue;
             try {
                 const ServerAddress address = server_address(url);
-                if (!replication) config.data_plane.sides[index(side)] = address;
+                if (replication) continue;
+                require_no_revocation_list(url);
+                config.data_plane.sides[index(side)] = address;
             } catch (const std::invalid_argument& wrong) {
                 reading.refuse(key, in_quotes(key.substr(section.size() + 1)) + " in [" + section +
                                         "] cannot be used: " + wrong.what());

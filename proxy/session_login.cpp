@@ -20,6 +20,10 @@ namespace {
 
 constexpr std::size_t kLongSecret = 32;
 
+/// How many of so many slots are kept for superusers: PostgreSQL's default for superuser_reserved_connections, where
+/// that leaves enough for the others.
+std::size_t reserved_slots(std::size_t all) { return std::min<std::size_t>(3, all / 10); }
+
 /// Whether the client itself says what default_transaction_read_only shall be; its word beats every other.
 bool says_read_only(const Parameters& startup) {
     return std::any_of(startup.begin(), startup.end(), [](const auto& parameter) {
@@ -85,8 +89,15 @@ Task<bool> Session::log_in() {
         co_return false;
     }
     control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
+    const bool may_use_reserve = role.superuser && replication_ == protocol::ReplicationKind::none;
     ok = co_await authenticate(std::move(role));
     if (!ok) co_return false;
+    const std::size_t slots = runtime_->settings.max_client_connections;
+    if (!may_use_reserve && shared.clients.load() + reserved_slots(slots) > slots) {
+        refuse("53300", "remaining connection slots are reserved for roles with the SUPERUSER attribute", {},
+               "Raise max_client_connections in the [proxy] section of turnout.toml.");
+        co_return false;
+    }
     ok = co_await open_first_backend();
     if (!ok) co_return false;
     co_return co_await greet();

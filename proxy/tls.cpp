@@ -35,6 +35,18 @@ void use_pair(SSL_CTX* context, const std::string& certificate, const std::strin
     if (SSL_CTX_check_private_key(context) != 1) fail("private key (it does not fit the certificate)", key);
 }
 
+/// Where lists of revoked certificates stand in the file of the authorities, every certificate of a chain is looked for
+/// in its authority's list; one whose authority has none is refused, as PostgreSQL does with ssl_crl_file.
+void use_revoked(SSL_CTX* context) {
+    X509_STORE* store = SSL_CTX_get_cert_store(context);
+    const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+        if (X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) != X509_LU_CRL) continue;
+        X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+        return;
+    }
+}
+
 constexpr unsigned char kAlpn[] = "\x0apostgresql";
 
 /// Direct TLS must name the protocol (manual, "SSL Session Encryption"); a client that names only others is refused.
@@ -65,6 +77,7 @@ TlsContext make_server_tls(const control::ListenTls& settings) {
         }
         SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(settings.client_ca.c_str()));
         SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, nullptr);
+        use_revoked(context.get());
     }
     return context;
 }
@@ -84,6 +97,7 @@ TlsContext make_client_tls(const control::ServerAddress& address) {
     if (system_roots) SSL_CTX_set_default_verify_paths(context.get());
     // libpq: with a root certificate every mode checks by it; `prefer` then goes on without TLS if it does not fit.
     if (must_verify || has_root) SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+    use_revoked(context.get());
     SSL_CTX_set_alpn_protos(context.get(), kAlpn, sizeof kAlpn - 1);
     return context;
 }

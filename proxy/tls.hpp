@@ -14,11 +14,13 @@ namespace turnout::proxy {
 /// Shared by all workers; OpenSSL counts the references of its sessions itself.
 using TlsContext = std::shared_ptr<ssl_ctx_st>;
 
-/// For clients. Throws std::runtime_error that names the file which could not be used. Null when TLS is disabled.
+/// For clients. Lists of revoked certificates in the file of client_ca count. Throws std::runtime_error that names the
+/// file which could not be used. Null when TLS is disabled.
 TlsContext make_server_tls(const control::ListenTls& settings);
 
 /// For a side, with libpq's reading of sslmode: certificates are checked from verify_ca on, and by every mode when a
-/// root certificate is given. Throws std::runtime_error that names the file. Null when TLS is disabled.
+/// root certificate is given; lists of revoked ones in that file count. Throws std::runtime_error that names the file.
+/// Null when TLS is disabled.
 TlsContext make_client_tls(const control::ServerAddress& address);
 
 /// What a client has shown, once the handshake has found it signed by an authority of ours.

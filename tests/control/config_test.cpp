@@ -224,6 +224,10 @@ TEST(Config, SidesAreLookedAtBeforeAnybodyConnects) {
               "t.toml:6:7: 'url' in [side.blue] cannot be used: it has 2 ports for 3 hosts");
     EXPECT_EQ(with_blue("host=b sslmode=verify-full"),
               "t.toml:6:7: 'url' in [side.blue] cannot be used: sslmode=verify-full needs sslrootcert");
+    EXPECT_EQ(
+        with_blue("host=b sslcrl=/crl.pem"),
+        "t.toml:6:7: 'url' in [side.blue] cannot be used: 'sslcrl' would not hold for sessions: append the lists to "
+        "the file of sslrootcert instead");
     EXPECT_NE(with_blue("user=postgres").find("it has no host"), std::string::npos);
     EXPECT_NE(with_blue("host=g").find("blue and green have the same url"), std::string::npos);
 }

@@ -69,6 +69,38 @@ TEST_F(Limits, ALoginThatIsNotFinishedInTimeIsEnded) {
     reload();
 }
 
+/// As superuser_reserved_connections does: whoever has to look why it is full still gets in.
+TEST_F(Limits, TheLastSlotsAreKeptForSuperusers) {
+    set("max_client_connections = 10\n");
+    reload();
+    const std::string as_superuser = bench::with(pair_->conninfo(), "user", "postgres");
+    std::vector<bench::Connection> connections;
+    std::string refusal;
+    while (connections.size() < 11) {
+        connections.push_back(bench::try_connect(pair_->conninfo()));
+        if (PQstatus(connections.back().get()) == CONNECTION_OK) continue;
+        refusal = PQerrorMessage(connections.back().get());
+        connections.pop_back();
+        break;
+    }
+    EXPECT_EQ(connections.size(), 9U);
+    EXPECT_NE(refusal.find("remaining connection slots are reserved for roles with the SUPERUSER attribute"),
+              std::string::npos)
+        << refusal;
+    // The slot of whoever was refused is free a moment later.
+    bench::Connection superuser;
+    eventually(
+        [&] {
+            superuser = bench::try_connect(as_superuser);
+            return PQstatus(superuser.get()) == CONNECTION_OK;
+        },
+        "a superuser's login");
+    EXPECT_EQ(bench::number(superuser.get(), "SELECT 1"), 1);
+    set("");
+    reload();
+    EXPECT_EQ(bench::number(pair_->connect().get(), "SELECT 1"), 1);
+}
+
 /// What the proxy itself refuses says what to do, as PostgreSQL does.
 TEST_F(Limits, RefusalsCarryAHint) {
     const auto told = [](const std::string& conninfo) {

@@ -21,11 +21,14 @@ class Files {
   public:
     Files() : directory(fs::temp_directory_path() / fmt::format("turnout_methods_{}", ::getpid())) {
         fs::create_directories(directory / "socket");
-        for (const char* name : {"m_cert", "m_both", "Somebody", "stranger"})
+        for (const char* name : {"m_cert", "m_both", "Somebody", "revoked", "stranger"})
             support::write_certificate(path(name, "crt"), path(name, "key"), name);
         std::ofstream authorities(directory / "ca.crt");
-        for (const char* name : {"m_cert", "m_both", "Somebody"})
-            authorities << std::ifstream(path(name, "crt")).rdbuf();
+        for (const std::string name : {"m_cert", "m_both", "Somebody", "revoked"}) {
+            support::write_revocation_list(path(name, "crl"), path(name, "crt"), path(name, "key"),
+                                           name == "revoked" ? support::Revoked::itself : support::Revoked::nothing);
+            authorities << std::ifstream(path(name, "crt")).rdbuf() << std::ifstream(path(name, "crl")).rdbuf();
+        }
         write_rules("");
         std::ofstream(directory / "ident") << "people Somebody m_mapped\n";
     }
@@ -169,6 +172,11 @@ TEST_F(Methods, AWrongPasswordIsRefusedByEachThatAsks) {
 TEST_F(Methods, ACertificateOfAStrangerEndsTheHandshake) {
     const std::string told = login(over("tls", "m_cert", "", "stranger"), "m_cert");
     EXPECT_NE(told.find("alert"), std::string::npos) << told;
+}
+
+TEST_F(Methods, ACertificateThatWasRevokedEndsTheHandshake) {
+    const std::string told = login(over("tls", "m_cert", "", "revoked"), "m_cert");
+    EXPECT_NE(told.find("revoked"), std::string::npos) << told;
 }
 
 /// As far as /etc/hosts goes: 127.0.0.1 is called localhost everywhere.

@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ class BackendSslmode : public testing::Test {
         server_.reset();
         fs::remove(other_.string() + ".crt");
         fs::remove(other_.string() + ".key");
+        fs::remove(other_.string() + ".crl");
+        fs::remove(other_.string() + ".pem");
     }
 
     /// "plain", "tls" or "refused", as libpq finds it.
@@ -99,6 +102,19 @@ TEST_F(BackendSslmode, CertificatesAreVerifiedAsLibpqDoesIt) {
                                            "host=elsewhere.example hostaddr=127.0.0.1", "hostaddr=127.0.0.1"})
                 compare(host + " sslmode=" + mode + root, "either");
         }
+    }
+}
+
+/// libpq has a parameter of its own for them; here they stand beside the authorities.
+TEST_F(BackendSslmode, ARevokedCertificateIsRefused) {
+    const fs::path certificate = server_->certificate(), list = other_.string() + ".crl",
+                   both = other_.string() + ".pem";
+    const std::string url = "host=localhost user=postgres sslmode=verify-full port=" + std::to_string(server_->port()) +
+                            " sslrootcert=" + both.string();
+    for (const support::Revoked revoked : {support::Revoked::nothing, support::Revoked::itself}) {
+        support::write_revocation_list(list, certificate, fs::path(certificate).replace_extension(".key"), revoked);
+        std::ofstream(both) << std::ifstream(certificate).rdbuf() << std::ifstream(list).rdbuf();
+        EXPECT_EQ(by_proxy(url, "either"), revoked == support::Revoked::nothing ? "tls" : "refused");
     }
 }
 

@@ -24,6 +24,8 @@ struct Release {
 using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Release<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Release<X509_EXTENSION_free>>;
+using List = std::unique_ptr<X509_CRL, Release<X509_CRL_free>>;
+using Time = std::unique_ptr<ASN1_TIME, Release<ASN1_TIME_free>>;
 using File = std::unique_ptr<std::FILE, Release<std::fclose>>;
 
 void require(bool done, const std::string& what) {
@@ -72,6 +74,30 @@ void write_certificate(const std::filesystem::path& certificate_path, const std:
     const File certificate_file(std::fopen(certificate_path.c_str(), "w"));
     require(certificate_file != nullptr && PEM_write_X509(certificate_file.get(), certificate.get()) == 1,
             certificate_path.string());
+}
+
+void write_revocation_list(const std::filesystem::path& list_path, const std::filesystem::path& certificate_path,
+                           const std::filesystem::path& key_path, Revoked revoked) {
+    const File certificate_file(std::fopen(certificate_path.c_str(), "r")), key_file(std::fopen(key_path.c_str(), "r"));
+    require(certificate_file && key_file, certificate_path.string());
+    const Certificate certificate(PEM_read_X509(certificate_file.get(), nullptr, nullptr, nullptr));
+    const Key key(PEM_read_PrivateKey(key_file.get(), nullptr, nullptr, nullptr));
+    const List list(X509_CRL_new());
+    const Time before(X509_gmtime_adj(nullptr, -3600)), after(X509_gmtime_adj(nullptr, 24 * 3600));
+    require(certificate && key && list && before && after, "memory");
+    X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
+    X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate.get()));
+    X509_CRL_set1_lastUpdate(list.get(), before.get());
+    X509_CRL_set1_nextUpdate(list.get(), after.get());
+    if (revoked == Revoked::itself) {
+        X509_REVOKED* entry = X509_REVOKED_new();
+        X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(certificate.get()));
+        X509_REVOKED_set_revocationDate(entry, before.get());
+        require(X509_CRL_add0_revoked(list.get(), entry) == 1, "entry");
+    }
+    require(X509_CRL_sort(list.get()) == 1 && X509_CRL_sign(list.get(), key.get(), EVP_sha256()) > 0, "signature");
+    const File file(std::fopen(list_path.c_str(), "w"));
+    require(file && PEM_write_X509_CRL(file.get(), list.get()) == 1, list_path.string());
 }
 
 }  // namespace turnout::support

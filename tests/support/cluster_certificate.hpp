@@ -12,4 +12,11 @@ namespace turnout::support {
 void write_certificate(const std::filesystem::path& certificate, const std::filesystem::path& key,
                        const std::string& common_name = "localhost");
 
+enum class Revoked { nothing, itself };
+
+/// Writes the list of what the authority with this certificate and key has revoked, valid for a day: nothing, or the
+/// authority itself. Throws std::runtime_error.
+void write_revocation_list(const std::filesystem::path& list, const std::filesystem::path& certificate,
+                           const std::filesystem::path& key, Revoked revoked);
+
 }  // namespace turnout::support
