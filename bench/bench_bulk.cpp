@@ -128,8 +128,9 @@ class BulkBench {
         std::vector<std::vector<std::string>> rows{{"", "MB/s", "proxy's CPU s/GB"}};
         for (const auto& peer : peers) {
             const std::vector<Sample>& found = samples[peer.get()];
-            rows.push_back({peer->name(), spread(found, &Sample::megabytes_per_second),
-                            peer->pid() == 0 && peer->name() == "direct" ? "" : spread(found, &Sample::cpu_per_gigabyte)});
+            rows.push_back(
+                {peer->name(), spread(found, &Sample::megabytes_per_second),
+                 peer->pid() == 0 && peer->name() == "direct" ? "" : spread(found, &Sample::cpu_per_gigabyte)});
             for (const Sample& one : found)
                 figures_.push_back({{"transfer", what},
                                     {"peer", peer->name()},

@@ -35,7 +35,9 @@ constexpr unsigned kBefore = 16;
 class IdleBench {
   public:
     IdleBench(Options options, Terminal& terminal)
-        : options_(std::move(options)), terminal_(terminal), stage_(options_.major, 2 * (options_.sessions + kBefore)) {}
+        : options_(std::move(options)),
+          terminal_(terminal),
+          stage_(options_.major, 2 * (options_.sessions + kBefore)) {}
 
     int run() {
         terminal_.live("starting everyone");
@@ -69,8 +71,7 @@ class IdleBench {
         open(sessions, options_.sessions, name, peer, tls);
         const std::chrono::duration<double> took = Clock::now() - started;
         const std::uint64_t after = resident();
-        const double kilobytes =
-            (static_cast<double>(after) - static_cast<double>(before)) / 1024 / options_.sessions;
+        const double kilobytes = (static_cast<double>(after) - static_cast<double>(before)) / 1024 / options_.sessions;
         const double per_second = options_.sessions / took.count();
         figures_.push_back({{"peer", name}, {"kb_per_session", kilobytes}, {"set_up_per_second", per_second}});
         sessions.clear();

@@ -64,8 +64,8 @@ struct Figures {
 /// Those that the promises are about; or every combination.
 std::vector<Load> loads(bool all) {
     if (!all) {
-        return {{"select-only", "prepared", 1},    {"select-only", "prepared", 8},  {"select-only", "prepared", 64},
-                {"select-only", "prepared", 512},  {"select-only", "simple", 8},    {"select-only", "extended", 8},
+        return {{"select-only", "prepared", 1},       {"select-only", "prepared", 8}, {"select-only", "prepared", 64},
+                {"select-only", "prepared", 512},     {"select-only", "simple", 8},   {"select-only", "extended", 8},
                 {"select-only", "prepared", 8, true}, {"tpcb-like", "prepared", 8}};
     }
     std::vector<Load> every;
@@ -122,8 +122,8 @@ class RelayBench {
         for (const auto& peer : peers) figures.push_back({load, peer->name(), {}});
         for (unsigned i = 0; i < options_.repetitions; ++i) {
             for (std::size_t p = 0; p < peers.size(); ++p) {
-                terminal_.live(fmt::format("{}: {} ({} of {})", load.text(), peers[p]->name(), i + 1,
-                                           options_.repetitions));
+                terminal_.live(
+                    fmt::format("{}: {} ({} of {})", load.text(), peers[p]->name(), i + 1, options_.repetitions));
                 peers[p]->begin();
                 figures[p].samples.push_back(sample(load, *peers[p]));
                 peers[p]->end();
@@ -182,7 +182,8 @@ class RelayBench {
         for (const Figures& it : all_) {
             boost::json::array samples;
             for (const Sample& one : it.samples)
-                samples.push_back({{"tps", one.per_second}, {"p50_us", one.p50}, {"p99_us", one.p99}, {"cpu_us", one.cpu}});
+                samples.push_back(
+                    {{"tps", one.per_second}, {"p50_us", one.p50}, {"p99_us", one.p99}, {"cpu_us", one.cpu}});
             found.push_back({{"script", it.load.script},
                              {"protocol", it.load.protocol},
                              {"connections", it.load.connections},

@@ -49,7 +49,8 @@ fs::path installed(const fs::path& path) {
 void hand_over(const fs::path& path) {
     const auto user = support::server_user();
     if (user && ::chown(path.c_str(), user->uid, user->gid) != 0)
-        throw std::runtime_error(fmt::format("cannot give {} to {}: {}", path.string(), user->name, std::strerror(errno)));
+        throw std::runtime_error(
+            fmt::format("cannot give {} to {}: {}", path.string(), user->name, std::strerror(errno)));
 }
 
 std::unique_ptr<support::Cluster> make_server(int major, const std::string& name, unsigned connections) {
@@ -57,9 +58,8 @@ std::unique_ptr<support::Cluster> make_server(int major, const std::string& name
     options.major = major;
     options.name = name;
     options.tls = true;
-    options.settings = {{"shared_buffers", "256MB"},
-                        {"max_wal_size", "4GB"},
-                        {"max_connections", std::to_string(connections + 100)}};
+    options.settings = {
+        {"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}, {"max_connections", std::to_string(connections + 100)}};
     return std::make_unique<support::Cluster>(std::move(options));
 }
 
@@ -165,7 +165,8 @@ std::vector<std::unique_ptr<Peer>> PeerStage::everyone(const fs::path& turnout,
     peers.push_back(std::make_unique<Peer>("direct", *blue_));
     peers.push_back(std::make_unique<Peer>(
         "bare relay", *blue_,
-        std::vector<std::string>{(turnout.parent_path() / "bench" / "turnout_bare_relay").string(), "{port}", "{server}"},
+        std::vector<std::string>{(turnout.parent_path() / "bench" / "turnout_bare_relay").string(), "{port}",
+                                 "{server}"},
         ""));
     peers.push_back(std::make_unique<Peer>("turnout, 1 worker", served_options(turnout, 1)));
     peers.push_back(std::make_unique<Peer>("turnout, 2 workers", served_options(turnout, 2)));

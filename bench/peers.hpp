@@ -18,10 +18,10 @@ namespace turnout::bench {
 /// A process that clients connect to instead of the server. It ends with this object, or with this process.
 class Peer {
   public:
-    /// Another program: `arguments` are started with the configuration `configuration` (a file's name; empty: none) made
-    /// of bench/peers/<configuration>, in which {port}, {server}, {directory}, {certificate}, {key} and {modules} are
-    /// replaced; so they are in the arguments. Returns when it accepts connections; throws std::runtime_error with what
-    /// it wrote.
+    /// Another program: `arguments` are started with the configuration `configuration` (a file's name; empty: none)
+    /// made of bench/peers/<configuration>, in which {port}, {server}, {directory}, {certificate}, {key} and {modules}
+    /// are replaced; so they are in the arguments. Returns when it accepts connections; throws std::runtime_error with
+    /// what it wrote.
     Peer(std::string name, const support::Cluster& server, std::vector<std::string> arguments,
          const std::string& configuration);
     /// turnout itself, which runs only from begin() to end(): it refuses to serve servers that another one serves.
