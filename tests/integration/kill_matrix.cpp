@@ -19,12 +19,15 @@ namespace {
 
 /// Long enough that a process can be stopped in the window and the blow be struck before it is over.
 constexpr const char* kMaxPause = R"(max_pause = "2s")";
+/// A process that was stopped by the test is not to be taken for one that hangs.
+constexpr const char* kWatchdog = R"(claim_watchdog = "10m")";
 
 PairOptions options() {
     PairOptions options;
     const char* other = std::getenv("TURNOUT_HALTING");  // one with a sanitizer, by hand
     options.program = other != nullptr ? other : TURNOUT_HALTING;
-    options.lines = {{"switch", kMaxPause}};
+    options.lines = {{"switch", kMaxPause}, {"proxy", kWatchdog}};
+    options.cables = true;
     return options;
 }
 
@@ -39,17 +42,12 @@ std::size_t place(std::string_view step) {
 }
 
 /// While only the old side's standby is away, its clients go on with the old side, unless the activation was sent to
-/// it: what wakes behind the last step before it goes on to send it, if `max_pause` still lets it.
+/// it. A claim answers at once, so within it the disabling of the forward streams is sent already: whoever is stopped
+/// between that and its answer may find the answer when it wakes, and then sends the activation if `max_pause` still
+/// lets it. Nothing is expected there.
 bool goes_on_without_standby(const Cell& cell) {
-    return place(cell.step) + (cell.moment == "after" ? 1 : 0) < place("activate");
-}
-
-/// The state of a process as in /proc: 'T' for stopped.
-char process_state(pid_t pid) {
-    std::ifstream file(fmt::format("/proc/{}/stat", pid));
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    const auto end = text.rfind(')');
-    return end == std::string::npos || end + 2 >= text.size() ? '?' : text[end + 2];
+    if (cell.moment == "within" && place(cell.step) >= place("claim")) return false;
+    return place(cell.step) + (cell.moment == "after" ? 1 : 0) <= place("disable forward streams");
 }
 
 /// What a side holds that must be equal on both once they have caught up.
@@ -78,8 +76,9 @@ constexpr const char* kStandbyTrouble =
 
 std::string_view name(Blow blow) {
     static constexpr std::array<std::string_view, kBlows> names{
-        "proxy killed",  "proxy replaced", "active killed",           "standby killed",
-        "active frozen", "standby frozen", "proxy and active killed", "proxy and standby killed"};
+        "proxy killed",          "proxy replaced",         "active killed",           "standby killed",
+        "active frozen",         "standby frozen",         "proxy and active killed", "proxy and standby killed",
+        "network to active cut", "network to standby cut", "servers parted"};
     return names.at(static_cast<std::size_t>(blow));
 }
 
@@ -191,8 +190,9 @@ std::string Arena::play(const Cell& cell) {
     }
     const std::string meanwhile = strike(cell, from, to);
     const bench::Exit exit = verb.wait(2min);
-    const bool proxy_lives = cell.blow >= Blow::kill_active && cell.blow <= Blow::freeze_standby;
-    if (proxy_lives) {
+    const bool proxy_dies = cell.blow == Blow::kill_proxy || cell.blow == Blow::replace_proxy ||
+                            cell.blow == Blow::kill_proxy_and_active || cell.blow == Blow::kill_proxy_and_standby;
+    if (!proxy_dies) {
         EXPECT_NE(exit.status, 3) << exit.err << exit.out;
     }
     await_steady();
@@ -203,10 +203,9 @@ std::string Arena::play(const Cell& cell) {
 }
 
 std::string Arena::strike(const Cell& cell, support::Cluster& from, support::Cluster& to) {
-    support::Cluster& victim =
-        cell.blow == Blow::kill_active || cell.blow == Blow::freeze_active || cell.blow == Blow::kill_proxy_and_active
-            ? from
-            : to;
+    const bool active =
+        cell.blow == Blow::kill_active || cell.blow == Blow::freeze_active || cell.blow == Blow::kill_proxy_and_active;
+    support::Cluster& victim = active ? from : to;
     switch (cell.blow) {
         case Blow::kill_proxy:
             proxy().kill();
@@ -220,17 +219,47 @@ std::string Arena::strike(const Cell& cell, support::Cluster& from, support::Clu
             victim.start();
             return "";
         case Blow::freeze_active:
-        case Blow::freeze_standby:
-            victim.freeze();
-            wake();
-            if (cell.blow == Blow::freeze_standby && goes_on_without_standby(cell)) {
-                await_writes(20, "the load's writes on the old side while the standby is frozen");
-            } else {
-                proxy().status();  // control answers
-            }
-            victim.thaw();
-            return "";
-        default: return restart_without(victim);
+        case Blow::freeze_standby: freeze(cell, victim); return "";
+        case Blow::cut_active:
+        case Blow::cut_standby:
+        case Blow::part_servers: cut(cell, from); return "";
+        case Blow::kill_proxy_and_active:
+        case Blow::kill_proxy_and_standby: return restart_without(victim);
+    }
+    return "";
+}
+
+void Arena::freeze(const Cell& cell, support::Cluster& victim) {
+    victim.freeze();
+    wake();
+    if (cell.blow == Blow::freeze_standby) {
+        while_standby_is_away(cell);
+    } else {
+        proxy().status();  // control answers
+    }
+    victim.thaw();
+}
+
+void Arena::cut(const Cell& cell, const support::Cluster& from) {
+    const bool blue = &from == &pair_.blue();
+    const Cable cable = cell.blow == Blow::part_servers           ? Cable::servers
+                        : (cell.blow == Blow::cut_active) == blue ? Cable::proxy_blue
+                                                                  : Cable::proxy_green;
+    pair_.cut(cable);
+    wake();
+    switch (cell.blow) {
+        case Blow::part_servers: await_writes(20, "the load's writes while the servers are parted"); break;
+        case Blow::cut_standby: while_standby_is_away(cell); break;
+        default: proxy().status(); break;  // control answers
+    }
+    pair_.mend(cable);
+}
+
+void Arena::while_standby_is_away(const Cell& cell) {
+    if (goes_on_without_standby(cell)) {
+        await_writes(20, "the load's writes on the old side while the standby is away");
+    } else {
+        proxy().status();  // control answers
     }
 }
 

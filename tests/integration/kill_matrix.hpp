@@ -27,9 +27,12 @@ enum class Blow {
     freeze_standby,
     kill_proxy_and_active,  ///< and the proxy comes back first
     kill_proxy_and_standby,
+    cut_active,  ///< the network between the proxy and it, and mended later
+    cut_standby,
+    part_servers,  ///< the network between the two
 };
 std::string_view name(Blow blow);
-inline constexpr int kBlows = 8;
+inline constexpr int kBlows = 11;
 
 struct Cell {
     std::string_view moment;  ///< "before", "within", "after"
@@ -66,6 +69,9 @@ class Arena {
     bool stopped();
     void wake();
     std::string strike(const Cell& cell, support::Cluster& from, support::Cluster& to);
+    void freeze(const Cell& cell, support::Cluster& victim);
+    void cut(const Cell& cell, const support::Cluster& from);
+    void while_standby_is_away(const Cell& cell);
     std::string restart_without(support::Cluster& away);
     void replace();
     void expect_served_or_told();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <future>
 #include <iostream>
 #include <random>
@@ -50,6 +51,13 @@ Pair::Pair(PairOptions options) : options_(std::move(options)) {
     served_.databases = options_.databases;
     served_.lines = options_.lines;
     served_.listen_too = options_.listen_too;
+    if (options_.cables) {
+        served_.blue = through_relay(*blue_, Cable::proxy_blue);
+        served_.green = through_relay(*green_, Cable::proxy_green);
+        served_.lines.emplace_back("side.blue", "replication_url = \"" + through_relay(*blue_, Cable::servers) + "\"");
+        served_.lines.emplace_back("side.green",
+                                   "replication_url = \"" + through_relay(*green_, Cable::servers) + "\"");
+    }
     if (options_.tls) {
         served_.blue = verified(*blue_);
         served_.green = verified(*green_);
@@ -57,6 +65,22 @@ Pair::Pair(PairOptions options) : options_(std::move(options)) {
         served_.lines.emplace_back("proxy.tls", "key = \"" + (blue_->directory() / "server.key").string() + "\"");
     }
     turnout_ = std::make_unique<bench::Served>(served_);
+}
+
+/// A conninfo without a database that reaches a server through a relay of its own.
+std::string Pair::through_relay(const support::Cluster& server, Cable cable) {
+    const auto made = relays_.emplace(cable, std::make_unique<support::Relay>(server.port()));
+    return bench::with(server.conninfo(""), "port", std::to_string(made->second->port()));
+}
+
+void Pair::cut(Cable cable) {
+    const auto [first, last] = relays_.equal_range(cable);
+    for (auto it = first; it != last; ++it) it->second->cut();
+}
+
+void Pair::mend(Cable cable) {
+    const auto [first, last] = relays_.equal_range(cable);
+    for (auto it = first; it != last; ++it) it->second->mend();
 }
 
 support::Cluster& Pair::active() { return turnout_->status().at("active").as_string() == "green" ? *green_ : *blue_; }
@@ -105,6 +129,13 @@ bench::Program::Options node(const std::string& script, std::vector<std::string>
     arguments.insert(arguments.begin(), {"node", folder + script});
     return {.arguments = std::move(arguments),
             .environment = {{"NODE_PATH", TURNOUT_SOURCE_DIR "/.cache/npm/node_modules"}}};
+}
+
+char process_state(pid_t pid) {
+    std::ifstream file(fmt::format("/proc/{}/stat", pid));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const auto end = text.rfind(')');
+    return end == std::string::npos || end + 2 >= text.size() ? '?' : text[end + 2];
 }
 
 std::uint64_t seed() {

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "bench/program.hpp"
 #include "bench/served.hpp"
 #include "tests/support/cluster.hpp"
+#include "tests/support/relay.hpp"
 
 namespace turnout::integration {
 
@@ -30,9 +32,13 @@ struct PairOptions {
     std::vector<std::string> hba;                               ///< first lines of both servers' pg_hba.conf
     std::vector<std::string> listen_too;                        ///< as in ServedOptions
     std::string program = TURNOUT_PROGRAM;                      ///< what is started with `serve`
+    bool cables = false;                                        ///< the network between the three can be cut
     /// More lines for turnout's configuration, as in ServedOptions.
     std::vector<std::pair<std::string, std::string>> lines;
 };
+
+/// Between whom the network can be cut.
+enum class Cable { proxy_blue, proxy_green, servers };
 
 /// The servers are made in parallel; blue gets the role `app` (which may log in, owns the databases and is no
 /// superuser) and the databases. Everything is gone with the object.
@@ -60,15 +66,22 @@ class Pair {
     /// A connection through the proxy as the application.
     bench::Connection connect(std::string_view database = "app") const { return bench::connect(conninfo(database)); }
 
+    /// Nothing passes any more between these two, and nobody is told (relay.hpp). Needs PairOptions::cables.
+    void cut(Cable cable);
+    void mend(Cable cable);
+
     /// The verbs, which must succeed. What they report.
     boost::json::object sync() { return turnout_->report({"sync"}); }
     /// `switch` from the first side, `rollback` from the second.
     boost::json::object change();
 
   private:
+    std::string through_relay(const support::Cluster& server, Cable cable);
+
     PairOptions options_;
     std::unique_ptr<support::Cluster> blue_;
     std::unique_ptr<support::Cluster> green_;
+    std::multimap<Cable, std::unique_ptr<support::Relay>> relays_;
     bench::ServedOptions served_;
     std::unique_ptr<bench::Served> turnout_;
 };
@@ -82,6 +95,9 @@ bench::Exit psql(const std::string& conninfo, const std::string& script, std::ve
 
 /// Runs a script of this folder with Node.js, where npm's driver `pg` is found.
 bench::Program::Options node(const std::string& script, std::vector<std::string> arguments);
+
+/// The state of a process as in /proc: 'T' for stopped, 'Z' when it has ended and was not waited for.
+char process_state(pid_t pid);
 
 /// A number for the random choices of a test: $TURNOUT_SEED, or a new one. It is printed.
 std::uint64_t seed();

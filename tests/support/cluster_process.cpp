@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -130,6 +131,9 @@ void unblock_signals() {
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGQUIT}) ::signal(number, SIG_DFL);
 }
 
+/// Sockets of this process (a relay's, say) that a child inherits would stay open when it closes them.
+void keep_standard_streams_only() { ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC); }
+
 // Between fork and exec of a process that may have many threads: system calls only.
 [[noreturn]] void become(const Command& command, int input, int output, char* const* arguments,
                          char* const* variables) {
@@ -151,6 +155,7 @@ void unblock_signals() {
         say("cannot enter ", command.directory.c_str());
         ::_exit(127);
     }
+    keep_standard_streams_only();
     ::execve(arguments[0], arguments, variables);
     say("cannot execute ", arguments[0]);
     ::_exit(127);
@@ -241,6 +246,7 @@ Keeper::Keeper(const std::filesystem::path& directory) {
         ::dup2(ends[0], STDIN_FILENO);
         ::dup2(null, STDOUT_FILENO);
         ::dup2(null, STDERR_FILENO);
+        keep_standard_streams_only();
         if (::chdir("/") == 0) ::execv(arguments[0], arguments.data());
         ::_exit(127);
     }
