@@ -16,6 +16,7 @@
 #include "control/replication.hpp"
 #include "control/sequences.hpp"
 #include "control/stream_setup.hpp"
+#include "control/sync_adopt.hpp"
 #include "control/sync_copy.hpp"
 #include "control/sync_steps.hpp"
 
@@ -37,8 +38,8 @@ struct Database {
 
 class Sync {
   public:
-    Sync(const Cluster& cluster, Side active, SyncSink sink)
-        : cluster_(cluster), active_(active), standby_(other(active)), sink_(std::move(sink)) {}
+    Sync(const Cluster& cluster, Side active, SyncSink sink, bool adopts)
+        : cluster_(cluster), active_(active), standby_(other(active)), sink_(std::move(sink)), adopts_(adopts) {}
 
     asio::awaitable<SyncReport> run();
 
@@ -51,6 +52,7 @@ class Sync {
     asio::awaitable<void> look_back(Database& database);
     asio::awaitable<void> make_schema(Database& database);
     asio::awaitable<void> begin_copy(Database& database);
+    asio::awaitable<void> adopt_copy(Database& database);
     asio::awaitable<void> empty_copies(Database& database, const std::vector<std::string>& tables);
     asio::awaitable<void> remove_slot_left_over(PgConnection& source);
     asio::awaitable<void> finish_schema(Database& database);
@@ -65,6 +67,7 @@ class Sync {
     Side active_;
     Side standby_;
     SyncSink sink_;
+    bool adopts_;
     SyncReport report_;
     std::vector<Database> databases_;
 };
@@ -100,7 +103,10 @@ asio::awaitable<void> Sync::steps() {
     co_await check();
     co_await prepare_journals();
     co_await make_roles_and_databases();
-    for (Database& database : databases_) co_await make_schema(database);
+    for (Database& database : databases_) {
+        if (adopts_) co_await adopt_copy(database);
+        co_await make_schema(database);
+    }
     {
         const std::unique_ptr<Journal> journal = co_await Journal::open(cluster_, standby_);
         co_await raise_fence(*journal, cluster_.databases());
@@ -213,6 +219,23 @@ asio::awaitable<void> Sync::begin_copy(Database& database) {
     co_await database.target->query_by(
         Clock::time_point::max(),
         fmt::format("ALTER SUBSCRIPTION {} REFRESH PUBLICATION WITH (copy_data = true)", forward->subscription));
+}
+
+asio::awaitable<void> Sync::adopt_copy(Database& database) {
+    const std::string theirs = co_await find_adoptable(*database.target, *database.source);
+    if (theirs.empty()) co_return;
+    tell("adopt", database.name, fmt::format("subscription {} becomes turnout's", theirs));
+    co_await make_markers(*database.source, false);
+    co_await make_markers(*database.target, false);
+    const std::vector<std::string> tables = co_await carried_tables(*database.source);
+    co_await make_publications(*database.source, tables);
+    co_await remove_slot_left_over(*database.source);
+    co_await adopt(cluster_, *database.target, *database.source, theirs);
+    database.complete = true;
+    report_.notices.push_back(
+        fmt::format("{}: subscription {} was adopted, and nothing was copied; turnout verify "
+                    "compares the data",
+                    database.name, theirs));
 }
 
 /// The copy begins from nothing. Rows that turnout did not bring are somebody's, and stay.
@@ -348,8 +371,8 @@ asio::awaitable<void> Sync::undo(Database& database) {
 
 }  // namespace
 
-asio::awaitable<SyncReport> sync(const Cluster& cluster, Side active, SyncSink sink) {
-    Sync work(cluster, active, std::move(sink));
+asio::awaitable<SyncReport> sync(const Cluster& cluster, Side active, SyncSink sink, bool adopts) {
+    Sync work(cluster, active, std::move(sink), adopts);
     co_return co_await work.run();
 }
 

@@ -50,6 +50,8 @@ struct SyncReport {
 /// publications are removed again, unless a copy had been completed for that database: then its streams stay and the
 /// next sync goes on from there. Databases and roles on the standby stay. Throws SyncRefused, PgError, or
 /// system_error(operation_aborted).
-asio::awaitable<SyncReport> sync(const Cluster& cluster, Side active, SyncSink sink);
+///
+/// `adopts`: a standby that somebody else made is not copied; its subscription becomes turnout's (sync_adopt.hpp).
+asio::awaitable<SyncReport> sync(const Cluster& cluster, Side active, SyncSink sink, bool adopts = false);
 
 }  // namespace turnout::control
