@@ -224,6 +224,11 @@ asio::awaitable<std::optional<Lsn>> Journal::activate(AttemptId id, Clock::time_
 
 asio::awaitable<Verdict> Journal::void_or_obey(std::int64_t generation, Clock::time_point deadline) {
     if (!co_await exists()) co_await create();
+    // What is decided and can be seen stays so; the write below would wait for a synchronous standby even if it changed
+    // nothing.
+    const PgResult decided = co_await connection_->query_by(
+        deadline, "SELECT state, noted FROM turnout.journal WHERE generation = $1 AND state <> 'armed'", generation);
+    if (!decided.empty()) co_return Verdict{state_of(decided.get(0, 0)), decided.maybe<Lsn>(0, 1).value_or(Lsn{})};
     co_await connection_->query_by(
         deadline,
         fmt::format("INSERT INTO turnout.journal AS j (generation, attempt, state, side, system_identifier) "
