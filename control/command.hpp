@@ -79,6 +79,8 @@ struct VerbOptions {
     std::optional<PinnedPolicy> pinned;
     std::optional<LongTransactions> long_transactions;
     bool end_bypassing = false;
+    bool no_way_back = false;       ///< switch although there is no way back that carries
+    bool adopt = false;             ///< SYNC: use the standby's own subscription instead of copying
     bool verify = false;            ///< compare the data first, and refuse if it differs
     bool wait_for_servers = false;  ///< SHUTDOWN: let running transactions end first
     bool wait_for_clients = false;  ///< SHUTDOWN: let nobody in, and wait until everyone has left

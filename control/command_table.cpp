@@ -49,6 +49,17 @@ constexpr OptionDescription kEndBypassing{"END_BYPASSING",
                                           {},
                                           "end the sessions that reach the active side without this proxy",
                                           [](VerbOptions& o, std::string_view) { return o.end_bypassing = true; }};
+constexpr OptionDescription kNoWayBack{"NO_WAY_BACK",
+                                       OptionKind::flag,
+                                       {},
+                                       "go although the way back does not work, and give it up",
+                                       [](VerbOptions& o, std::string_view) { return o.no_way_back = true; }};
+constexpr OptionDescription kAdopt{
+    "ADOPT",
+    OptionKind::flag,
+    {},
+    "the standby follows by a subscription that somebody else made: use it, copy nothing",
+    [](VerbOptions& o, std::string_view) { return o.adopt = true; }};
 constexpr OptionDescription kVerify{"VERIFY",
                                     OptionKind::flag,
                                     {},
@@ -71,10 +82,11 @@ constexpr OptionDescription kDryRun{"DRY_RUN",
                                     "list the steps that would be taken, with measured estimates; change nothing",
                                     [](VerbOptions& o, std::string_view) { return o.dry_run = true; }};
 
-constexpr std::array kSwitchOptions{&kMaxPause,     &kDeadline, &kPinned, &kLongTransactions,
-                                    &kEndBypassing, &kVerify,   &kDryRun};
+constexpr std::array kSwitchOptions{&kMaxPause,     &kDeadline,  &kPinned, &kLongTransactions,
+                                    &kEndBypassing, &kNoWayBack, &kVerify, &kDryRun};
 constexpr std::array kRehearseOptions{&kMaxPause, &kDeadline, &kPinned, &kLongTransactions};
 constexpr std::array kVerifyOptions{&kMaxPause, &kDeadline};
+constexpr std::array kSyncOptions{&kAdopt};
 constexpr std::array kShutdownOptions{&kWaitForServers, &kWaitForClients};
 
 constexpr bool kAsks = true;
@@ -82,7 +94,7 @@ constexpr auto kNone = Operand::none;
 
 constexpr std::array kVerbs{
     VerbDescription{"CHECK", Verb::check, kNone, {}, "look at both sides and say what stands in the way of a switch"},
-    VerbDescription{"SYNC", Verb::sync, kNone, {}, "copy the databases to the standby and keep it following"},
+    VerbDescription{"SYNC", Verb::sync, kNone, kSyncOptions, "copy the databases to the standby and keep it following"},
     VerbDescription{"VERIFY", Verb::verify, kNone, kVerifyOptions,
                     "compare the data of both sides at one logical moment"},
     VerbDescription{"REHEARSE", Verb::rehearse, kNone, kRehearseOptions,

@@ -178,7 +178,7 @@ asio::awaitable<Answer> Controller::carry_out(const Command& command, const Prog
         co_return refusal(sqlstate::refused, fmt::format("{} is refused: the proxy is paused", tag(command.verb)),
                           "turnout resume lets the clients go on.");
     switch (command.verb) {
-        case Verb::sync: co_return co_await sync(progress);
+        case Verb::sync: co_return co_await sync(command, progress);
         case Verb::verify: co_return co_await verify(command, progress);
         case Verb::finish: co_return co_await finish();
         case Verb::abort: co_return co_await abort();

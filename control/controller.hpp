@@ -127,7 +127,7 @@ class Controller {
 
     // ---- controller_verbs.cpp
     boost::asio::awaitable<Answer> check();
-    boost::asio::awaitable<Answer> sync(const Progress& progress);
+    boost::asio::awaitable<Answer> sync(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> verify(const Command& command, const Progress& progress);
     boost::asio::awaitable<std::optional<Answer>> verified_first(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> switch_over(const Command& command, const Progress& progress);
@@ -135,7 +135,7 @@ class Controller {
     boost::asio::awaitable<Answer> abort();
     boost::asio::awaitable<Answer> force_active(Side side, const Progress& progress);
     boost::asio::awaitable<PreflightInput> preflight_input(PreflightStage stage);
-    std::optional<Answer> wrong_direction(Verb verb, const decision::Serve& served) const;
+    std::optional<Answer> wrong_direction(Verb verb, const decision::Serve& served, bool no_way_back = false) const;
     SwitchOptions switch_options(const Command& command, Side from) const;
     void take_over(const decision::Serve& before, const SwitchReport& report);
     void observe(const SwitchReport& report);
@@ -147,6 +147,7 @@ class Controller {
     boost::asio::awaitable<void> find_out_who_is_active();
     boost::asio::awaitable<void> settle_down(decision::Serve served);
     boost::asio::awaitable<void> look_at_streams(decision::Serve served);
+    boost::asio::awaitable<void> watch_for_gaps(decision::Serve served);
     boost::asio::awaitable<void> refresh();
     boost::asio::awaitable<void> refresh_lag();
     boost::asio::awaitable<void> quiet_background();
@@ -209,8 +210,10 @@ class Controller {
     bool unsettled_ = false;          ///< settle_down() has something to do
     std::vector<std::string> left_;   ///< what it could not do yet
     Clock::time_point next_settling_;
-    bool streams_ready_ = false;
+    bool streams_ready_ = false;  ///< in both directions
+    bool forward_ready_ = false;  ///< the standby follows
     bool streams_known_ = false;
+    Clock::time_point next_beat_;
     PgConnection::Ptr lag_connection_;
     std::vector<StreamLag> lag_;
 

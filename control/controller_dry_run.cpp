@@ -99,9 +99,10 @@ asio::awaitable<Answer> Controller::dry_run(const Command& command) {
     if (!served_) co_return nobody_is_served();
     const decision::Serve before = *served_;
     if (!streams_known_) co_await look_at_streams(before);
-    if (const auto refused = wrong_direction(command.verb, before)) co_return *refused;
+    if (const auto refused = wrong_direction(command.verb, before, command.options.no_way_back)) co_return *refused;
     const SwitchOptions options = switch_options(command, before.side);
     PreflightInput input = co_await preflight_input(PreflightStage::before_switch);
+    input.no_way_back = command.options.no_way_back;
     const PreflightReport report = co_await preflight(cluster_, std::move(input));
     const std::vector<SessionView> views = co_await sessions();
     const Measured measured = co_await measure(cluster_, before.side);

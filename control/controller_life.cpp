@@ -28,6 +28,7 @@ constexpr Milliseconds kHeartbeat{1000};
 constexpr Milliseconds kSettling{30'000};
 constexpr Milliseconds kSettlingPause{5'000};
 constexpr Milliseconds kLagPatience{2'000};
+constexpr Milliseconds kBeat{60'000};
 
 }  // namespace
 
@@ -87,6 +88,7 @@ asio::awaitable<void> Controller::background_round() {
         next_settling_ = Clock::now() + kSettlingPause;
     }
     if (!streams_known_) co_await look_at_streams(served);
+    if (streams_ready_ && Clock::now() >= next_beat_) co_await watch_for_gaps(served);
 }
 
 asio::awaitable<void> Controller::quiet_background() {
@@ -119,7 +121,7 @@ void Controller::serve(const decision::Serve& serve) {
     served_ = serve;
     nobody_ = {};
     unsettled_ = !serve.finished;
-    streams_known_ = streams_ready_ = false;
+    streams_known_ = streams_ready_ = forward_ready_ = false;
     data_plane_->serve(serve.side, static_cast<std::uint64_t>(serve.generation));
     spdlog::info("{} is active with generation {}", name(serve.side), serve.generation);
 }
@@ -169,7 +171,8 @@ asio::awaitable<void> Controller::settle_down(decision::Serve served) {
 }
 
 asio::awaitable<void> Controller::look_at_streams(decision::Serve served) {
-    streams_ready_ = false;
+    streams_ready_ = forward_ready_ = false;
+    bool way_back = true;
     try {
         const auto standby = co_await cluster_.connect_journal(other(served.side));
         const bool copied = co_await has_databases(*standby, cluster_.databases());
@@ -188,7 +191,8 @@ asio::awaitable<void> Controller::look_at_streams(decision::Serve served) {
             const auto back = co_await find_stream(*active);
             const PgResult copying =
                 co_await standby->query("SELECT count(*) FROM pg_catalog.pg_subscription_rel WHERE srsubstate <> 'r'");
-            if (!away || !back || copying.as<std::int64_t>(0, 0) > 0) {
+            way_back = way_back && back.has_value();
+            if (!away || copying.as<std::int64_t>(0, 0) > 0) {
                 streams_known_ = true;
                 co_return;
             }
@@ -196,7 +200,27 @@ asio::awaitable<void> Controller::look_at_streams(decision::Serve served) {
             co_return;
         }
     }
-    streams_known_ = streams_ready_ = true;
+    streams_known_ = forward_ready_ = true;
+    streams_ready_ = way_back;
+}
+
+/// A beat each minute: a standby that comes back as it was before one is known by it.
+asio::awaitable<void> Controller::watch_for_gaps(decision::Serve served) {
+    next_beat_ = Clock::now() + kBeat;
+    for (const std::string& database : cluster_.databases()) {
+        const auto active = co_await cluster_.connect(served.side, database);
+        const auto standby = co_await cluster_.connect(other(served.side), database);
+        const auto stream = co_await find_stream(*standby);
+        if (!stream || !stream->enabled || stream->narrowed) continue;
+        if (co_await has_gap(*active, *standby, *stream, Clock::now() + kLagPatience)) {
+            spdlog::error(
+                "{} on {} lacks rows that were carried there before: it was restored from an older copy; "
+                "run turnout abort, then turnout sync",
+                database, name(other(served.side)));
+            continue;
+        }
+        co_await probe(*active, *standby, Clock::now() + kLagPatience);
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------------- gauges

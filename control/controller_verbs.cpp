@@ -63,15 +63,15 @@ asio::awaitable<Answer> Controller::check() {
     co_return check_answer(report, stage);
 }
 
-asio::awaitable<Answer> Controller::sync(const Progress& progress) {
+asio::awaitable<Answer> Controller::sync(const Command& command, const Progress& progress) {
     const Side active = served_->side;
     SyncSink sink = [&progress](const SyncProgress& step) {
         const std::string line = progress_line(step);
         spdlog::info("sync: {}", line);
         progress(line);
     };
-    const SyncReport report = co_await control::sync(cluster_, active, std::move(sink));
-    streams_ready_ = streams_known_ = true;
+    const SyncReport report = co_await control::sync(cluster_, active, std::move(sink), command.options.adopt);
+    streams_ready_ = forward_ready_ = streams_known_ = true;
     co_await read_again_who_is_served(active);
     co_return sync_answer(report);
 }
@@ -101,7 +101,7 @@ asio::awaitable<std::optional<Answer>> Controller::verified_first(const Command&
 
 // ------------------------------------------------------------------------------------------------------------- switch
 
-std::optional<Answer> Controller::wrong_direction(Verb verb, const decision::Serve& served) const {
+std::optional<Answer> Controller::wrong_direction(Verb verb, const decision::Serve& served, bool no_way_back) const {
     const auto active = name(served.side);
     if (served.finished)
         return refusal(sqlstate::refused, fmt::format("the version change is finished: {} is alone", active),
@@ -113,7 +113,12 @@ std::optional<Answer> Controller::wrong_direction(Verb verb, const decision::Ser
         return refusal(sqlstate::refused,
                        fmt::format("there is nothing to roll back: {} is active, as at the beginning", active),
                        "turnout switch makes the other side active.");
-    if (streams_known_ && !streams_ready_)
+    if (streams_known_ && forward_ready_ && !streams_ready_ && !no_way_back)
+        return refusal(
+            sqlstate::refused,
+            fmt::format("there is no way back: {} could not follow {} after it", active, name(other(served.side))),
+            "Run turnout sync again, or go without it: --no-way-back.");
+    if (streams_known_ && !forward_ready_)
         return refusal(
             sqlstate::refused,
             fmt::format("{} does not follow {}: there is no complete copy", name(other(served.side)), active),
@@ -133,13 +138,16 @@ SwitchOptions Controller::switch_options(const Command& command, Side from) cons
     options.pinned = given.pinned.value_or(config_.switching.pinned);
     options.long_transactions = given.long_transactions.value_or(config_.switching.long_transactions);
     options.bypassing = given.end_bypassing ? Bypassing::end : config_.switching.bypassing;
+    options.no_way_back = given.no_way_back;
+    options.in_charge = [this, from] { return single_flight_.holds(from); };
     return options;
 }
 
 asio::awaitable<Answer> Controller::switch_over(const Command& command, const Progress& progress) {
     const decision::Serve before = *served_;
-    if (!streams_known_) co_await look_at_streams(before);
-    if (const auto refused = wrong_direction(command.verb, before)) co_return *refused;
+    const bool no_way_back = command.options.no_way_back;
+    if (!streams_known_ || no_way_back) co_await look_at_streams(before);
+    if (const auto refused = wrong_direction(command.verb, before, no_way_back)) co_return *refused;
     if (unsettled_) co_await settle_down(before);
     if (unsettled_) {
         Answer answer = refusal(sqlstate::refused,
@@ -153,6 +161,7 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     PreflightInput input = co_await preflight_input(PreflightStage::before_switch);
     input.rehearsal = options.kind == SwitchKind::rehearse;
     input.end_bypassing = options.bypassing == Bypassing::end && !input.rehearsal;
+    input.no_way_back = options.no_way_back;
     const PreflightReport preflight_report = co_await preflight(cluster_, std::move(input));
     if (preflight_report.refused()) co_return preflight_refusal(tag(command.verb), preflight_report);
     if (command.options.verify) {
@@ -179,6 +188,7 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     // From here on nothing is awaited but the switch: a cancelled coroutine may not wait again.
     const SwitchReport report = co_await switcher_->run(std::move(options), std::move(tell));
     take_over(before, report);
+    if (no_way_back) streams_known_ = false;  // the next look tells what is left of them
     keep_record(command, report);
     // Detached: the answer does not wait for it, and a cancelled coroutine may not wait again.
     asio::co_spawn(executor_, tell_hook(command, report), asio::detached);
@@ -221,7 +231,7 @@ void Controller::observe(const SwitchReport& report) {
 // ---------------------------------------------------------------------------------------------------------------- end
 
 void Controller::forget_streams() {
-    streams_ready_ = false;
+    streams_ready_ = forward_ready_ = false;
     streams_known_ = true;
     unsettled_ = false;
     left_.clear();
@@ -274,7 +284,7 @@ asio::awaitable<Answer> Controller::force_active(Side side, const Progress& prog
     const bool goes_on = served_ && served_->side == side;
     if (!undecided && !goes_on)
         serve_nobody({false, fmt::format("a person makes {} active", name(side)), "Try again in a moment."});
-    const Forced forced = co_await control::force_active(cluster_, state_, side);
+    const Forced forced = co_await control::force_active(cluster_, state_, side, goes_on);
     forget_streams();
     if (undecided) {
         if (served_ && served_->side == side) switcher_->decide_for_old_side(forced.generation);

@@ -40,6 +40,7 @@ struct PreflightInput {
     std::vector<std::string> pinned;  ///< sentences: who cannot be moved, and why
     bool end_bypassing = false;       ///< sessions that bypass the proxy will be ended: a warning, not a refusal
     bool rehearsal = false;           ///< they are left alone: a warning, too
+    bool no_way_back = false;         ///< a way back that does not work is a warning, not a refusal
 };
 
 struct PreflightReport {

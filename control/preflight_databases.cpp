@@ -12,6 +12,10 @@ namespace turnout::control::checks {
 
 namespace {
 
+/// A server starts a stream that was turned round only after its wal_retrieve_retry_interval (5 s).
+constexpr Milliseconds kProbePatience{10'000};
+constexpr Milliseconds kGapPatience{3'000};
+
 /// Text that may change a session's state behind a plain SELECT: sources of functions, policies, defaults and views.
 constexpr const char* kTexts = R"(
 SELECT 'function ' || p.oid::regprocedure, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -168,8 +172,49 @@ asio::awaitable<Findings> streams(Context& context) {
                 }
             }
             if (trouble.empty()) continue;
+            if (!forth && context.input.no_way_back) severity = Severity::warn;
             found.push_back(finding(severity, database.name, {}, way + " " + trouble, "turnout sync"));
         }
+    }
+    co_return found;
+}
+
+/// Looked for before anything sends a beat of the active side.
+asio::awaitable<Findings> gaps(Context& context) {
+    Findings found;
+    for (const auto& database : context.databases) {
+        if (!database.target) continue;
+        const std::optional<Stream> stream = co_await find_stream(*database.target);
+        if (!stream || !stream->enabled || stream->narrowed) continue;
+        if (!co_await has_gap(*database.source, *database.target, *stream, Clock::now() + kGapPatience)) continue;
+        found.push_back(finding(
+            Severity::refuse, database.name, {database.name},
+            fmt::format("{} on {} lacks rows that were carried there before: it was restored from an older copy",
+                        database.name, turnout::name(context.standby())),
+            "turnout abort, then turnout sync"));
+    }
+    co_return found;
+}
+
+/// A row goes the whole way: what is only set up has often never worked.
+asio::awaitable<Findings> way_back(Context& context) {
+    Findings found;
+    for (const auto& database : context.databases) {
+        if (!database.target) continue;
+        const std::optional<Stream> stream = co_await find_stream(*database.source);
+        if (!stream || !stream->enabled) continue;
+        std::string failure;
+        try {
+            co_await probe(*database.target, *database.source, Clock::now() + kProbePatience);
+        } catch (const PgError& error) {
+            failure = error.fields().message;
+        }
+        if (failure.empty()) continue;
+        found.push_back(finding(
+            context.input.no_way_back ? Severity::warn : Severity::refuse, database.name, {database.name},
+            fmt::format("the way back of {} does not carry: {}", database.name, failure),
+            fmt::format("see the log of {} for what its subscription {} meets; or go without it: switch --no-way-back",
+                        turnout::name(context.active()), stream->subscription)));
     }
     co_return found;
 }
@@ -180,6 +225,7 @@ asio::awaitable<Findings> carried(Context& context) {
         if (!database.target) continue;
         for (Uncarried& one : co_await find_uncarried(*database.source, *database.target))
             all.push_back(std::move(one));
+        if (context.input.no_way_back) continue;
         for (Uncarried& one : co_await find_uncarried(*database.target, *database.source))
             all.push_back(std::move(one));
     }

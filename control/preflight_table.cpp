@@ -261,6 +261,8 @@ const std::vector<Check>& table() {
         {"publications", false, true, &kPublications, nullptr},
         {"published_parts", false, true, &kPublicationParts, nullptr},
         {"streams", false, true, nullptr, streams},
+        {"gaps", false, true, nullptr, gaps},
+        {"way_back", false, true, nullptr, way_back},
         {"tables_carried", false, true, nullptr, carried},
         {"type_oids", false, true, nullptr, type_oids},
         {"hidden_state", true, true, nullptr, hidden_state},

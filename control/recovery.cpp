@@ -180,6 +180,13 @@ std::vector<std::string> forced_losses(const JournalViews& views, Side side) {
         sentences.push_back(
             fmt::format("{} can be reached and is active: its commits from now on are lost", turnout::name(lost)));
     }
+    if (active_generation(views[index(side)]) == 0 || !view ||
+        active_generation(view) > active_generation(views[index(side)])) {
+        sentences.push_back(
+            fmt::format("sequences of {} are raised to the greatest value in the columns that they fill: numbers that "
+                        "{} gave out and that are in no row may be given out again",
+                        turnout::name(side), turnout::name(lost)));
+    }
     sentences.push_back(fmt::format("the streams between the sides end; {} has to be copied anew with `turnout sync`",
                                     turnout::name(lost)));
     return sentences;

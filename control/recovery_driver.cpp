@@ -1,6 +1,7 @@
 #include "control/recovery_driver.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/this_coro.hpp>
@@ -10,6 +11,7 @@
 #include "control/both.hpp"
 #include "control/fence.hpp"
 #include "control/names.hpp"
+#include "control/sequence_raise.hpp"
 #include "control/stream_setup.hpp"
 
 namespace turnout::control {
@@ -137,7 +139,7 @@ asio::awaitable<Recovered> recover(const Cluster& cluster, StateFile& state) {
     co_return decision::Nobody{true, "the journals do not come to a decision", "look into turnout.journal"};
 }
 
-asio::awaitable<Forced> force_active(const Cluster& cluster, StateFile& state, Side side) {
+asio::awaitable<Forced> force_active(const Cluster& cluster, StateFile& state, Side side, bool serves) {
     const JournalViews views = co_await read_journals(cluster);
     Forced forced;
     forced.generation = forced_generation(views, state.load());
@@ -154,6 +156,18 @@ asio::awaitable<Forced> force_active(const Cluster& cluster, StateFile& state, S
         const PgResult oid =
             co_await connection->query("SELECT oid FROM pg_database WHERE datname = current_database()");
         co_await drop_slot(*connection, names::slot(other(side), oid.as<std::uint32_t>(0, 0)), 0, deadline);
+        if (serves) continue;
+        const RaisedSequences sequences = co_await raise_sequences(*connection);
+        if (!sequences.raised.empty()) {
+            forced.done.push_back(
+                fmt::format("{}: raised to what their columns hold: {}", database, fmt::join(sequences.raised, ", ")));
+        }
+        if (!sequences.unknown.empty()) {
+            forced.done.push_back(
+                fmt::format("{}: sequences that fill no column are as the last switch or sync left them; raise them "
+                            "by hand where their numbers were used: {}",
+                            database, fmt::join(sequences.unknown, ", ")));
+        }
     }
     co_await lift_fence(*journal);
     forced.done.push_back(fmt::format("the streams of {} are removed; after `turnout sync` {} follows again",

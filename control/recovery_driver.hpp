@@ -35,6 +35,8 @@ struct Forced {
 /// Makes a side active above everything that can be seen, ends all streams on it, and lifts its fence. Nobody may be
 /// served meanwhile (or a switch is undecided: then Switcher::decide_for_old_side() follows). What it may lose is to be
 /// said beforehand: forced_losses(). Throws PgError if that side cannot be written.
-asio::awaitable<Forced> force_active(const Cluster& cluster, StateFile& state, Side side);
+/// `serves`: it is served already, so its sequences are its own; otherwise they are as the last switch or sync left
+/// them, and are raised (sequence_raise.hpp).
+asio::awaitable<Forced> force_active(const Cluster& cluster, StateFile& state, Side side, bool serves);
 
 }  // namespace turnout::control

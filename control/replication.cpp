@@ -170,13 +170,19 @@ asio::awaitable<void> prepare_seen(PgConnection& subscriber) {
     co_await subscriber.exec_prepared(kSeen);
 }
 
-asio::awaitable<Microseconds> probe(PgConnection& source, PgConnection& subscriber, Clock::time_point deadline) {
+asio::awaitable<std::int64_t> send_beat(PgConnection& source, Clock::time_point deadline) {
     const std::string table = names::qualified_marker_table(source.side());
     const std::int64_t beat = next_beat();
-    const auto began = Clock::now();
     const PgResult sent =
         co_await source.query_by(deadline, fmt::format("UPDATE {} SET beat = $1 WHERE id = 1", table), beat);
     if (sent.affected() != 1) too_late(source, fmt::format("the marker table {} has lost its row", table));
+    co_return beat;
+}
+
+asio::awaitable<Microseconds> probe(PgConnection& source, PgConnection& subscriber, Clock::time_point deadline) {
+    const std::string table = names::qualified_marker_table(source.side());
+    const auto began = Clock::now();
+    const std::int64_t beat = co_await send_beat(source, deadline);
     for (;;) {
         const PgResult seen =
             co_await subscriber.query_by(deadline, fmt::format("SELECT beat FROM {} WHERE id = 1", table));
@@ -189,6 +195,31 @@ asio::awaitable<Microseconds> probe(PgConnection& source, PgConnection& subscrib
         }
         co_await pause(kLook);
     }
+}
+
+asio::awaitable<bool> has_gap(PgConnection& source, PgConnection& subscriber, const Stream& stream,
+                              Clock::time_point deadline) {
+    const std::string beat =
+        fmt::format("SELECT coalesce((SELECT beat FROM {} WHERE id = 1), -1), pg_current_wal_insert_lsn()",
+                    names::qualified_marker_table(source.side()));
+    const std::string seen = fmt::format("SELECT coalesce((SELECT beat FROM {} WHERE id = 1), -1)",
+                                         names::qualified_marker_table(source.side()));
+    while (Clock::now() < deadline) {
+        const PgResult sent = co_await source.query(beat);
+        const PgResult arrived = co_await subscriber.query(seen);
+        if (arrived.get(0, 0) == sent.get(0, 0)) co_return false;
+        const PgResult passed = co_await source.query(
+            "SELECT r.state = 'streaming' AND r.replay_lsn >= $1::pg_lsn FROM pg_replication_slots s "
+            "JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE s.slot_name = $2",
+            sent.get(0, 1), stream.slot);
+        if (!passed.empty() && !passed.is_null(0, 0) && passed.as<bool>(0, 0)) {
+            const PgResult again = co_await subscriber.query(seen);
+            const PgResult still = co_await source.query(beat);
+            if (still.get(0, 0) == sent.get(0, 0)) co_return again.get(0, 0) != sent.get(0, 0);
+        }
+        co_await pause(kLook);
+    }
+    co_return false;
 }
 
 // ------------------------------------------------------------------------------------------------------- barrier, lag

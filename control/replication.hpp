@@ -102,9 +102,17 @@ asio::awaitable<void> prepare_nudge(PgConnection& source);
 inline constexpr const char* kSeen = "turnout_seen";
 asio::awaitable<void> prepare_seen(PgConnection& subscriber);
 
+/// Commits a beat on the source; what it was. Throws PgError also if the marker table has lost its row.
+asio::awaitable<std::int64_t> send_beat(PgConnection& source, Clock::time_point deadline = Clock::time_point::max());
 /// Commits a beat on the source and waits until it is seen on the subscriber; how long that took. Neither connection
 /// needs anything prepared. Throws PgError (timed_out).
 asio::awaitable<Microseconds> probe(PgConnection& source, PgConnection& subscriber, Clock::time_point deadline);
+
+/// True if the stream has passed the source's last beat and the subscriber does not show it: it was restored from a
+/// copy that is older than what its slot had already been given, and the rows between will never come. False also if
+/// that cannot be told by the deadline. Nobody may send a beat meanwhile: the next one hides it.
+asio::awaitable<bool> has_gap(PgConnection& source, PgConnection& subscriber, const Stream& stream,
+                              Clock::time_point deadline);
 
 // ------------------------------------------------------------------------------------------------------------- barrier
 

@@ -40,17 +40,17 @@ std::vector<SettleStep> settle_plan(const PairState& state) {
     bool fence_missing = false;
     for (std::size_t i = 0; i < state.databases.size(); ++i) {
         const DatabaseState& database = state.databases[i];
-        if (!database.away || !database.back) continue;
+        if (!database.back) continue;
         fence_missing = fence_missing || !database.fenced_on_standby;
-        plan_away(*database.away, i, state.noted, plan);
+        if (database.away) plan_away(*database.away, i, state.noted, plan);
         plan_back(*database.back, i, plan);
     }
     if (fence_missing) plan.push_back(RaiseFence{});
     // Waiting comes last: an apply worker may take seconds to start, and nothing else depends on it.
     for (std::size_t i = 0; i < state.databases.size(); ++i) {
         const DatabaseState& database = state.databases[i];
-        if (!database.away || !database.back) continue;
-        if (will_start(*database.away, false)) plan.push_back(AwaitStreaming{i, false});
+        if (!database.back) continue;
+        if (database.away && will_start(*database.away, false)) plan.push_back(AwaitStreaming{i, false});
         if (will_start(*database.back, true)) plan.push_back(AwaitStreaming{i, true});
     }
     return plan;

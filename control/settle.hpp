@@ -86,7 +86,8 @@ using SettleStep = std::variant<settling::LiftFence, settling::WithdrawIntent, s
                                 settling::Widen, settling::Enable, settling::AwaitStreaming>;
 
 /// What is to be done, in this order; the streams of different databases are independent of each other. Empty: the
-/// steady state is reached. Streams are left alone in databases that have not got both of them.
+/// steady state is reached. Streams are left alone in databases that have no stream back: they are not copied yet. One
+/// that has no other, after a switch without a way back, is narrowed all the same.
 std::vector<SettleStep> settle_plan(const PairState& state);
 
 /// "app: enable the stream to green".

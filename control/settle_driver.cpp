@@ -91,7 +91,7 @@ class Pair {
         co_await advance_origin(subscriber(it.database, false), source(it.database, false), stream(it.database, false),
                                 state_.noted, deadline_);
     }
-    asio::awaitable<void> act(Widen it) { return widen(subscriber(it.database, false), stream(it.database, false)); }
+    asio::awaitable<void> act(Widen it);
     asio::awaitable<void> act(Enable it) {
         return enable(subscriber(it.database, it.back), stream(it.database, it.back));
     }
@@ -173,6 +173,13 @@ asio::awaitable<void> Pair::act(ReadStraysAndNarrow it) {
         report_.strays.push_back({stray.database, fmt::format("{} {} in transaction {} at {}", stray.operation,
                                                               stray.table, stray.xid, stray.committed.text())});
     }
+}
+
+/// A stream that was turned round begins at the noted position, and with a beat of its own: an earlier one may never
+/// have come (has_gap).
+asio::awaitable<void> Pair::act(Widen it) {
+    co_await send_beat(source(it.database, false));
+    co_await widen(subscriber(it.database, false), stream(it.database, false));
 }
 
 /// One round: until nothing is left to do, or something fails.

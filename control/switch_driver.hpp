@@ -29,10 +29,14 @@ struct SwitchOptions {
     PinnedPolicy pinned = PinnedPolicy::wait;
     LongTransactions long_transactions = LongTransactions::wait;
     Bypassing bypassing = Bypassing::refuse;
+    bool no_way_back = false;                ///< goes on where the stream back is missing or leaves out tables
     bool hidden_state = false;               ///< PreflightReport::hidden_state
     std::vector<std::string> setting_names;  ///< PreflightReport::setting_names
     unsigned simultaneous_logins = 16;
     SwitchPatience patience;
+    /// Whether this process still holds the lock on `from`; empty: nobody else can be in charge. Asked before each
+    /// attempt touches anything: a process that wakes late has been replaced, and the sides may have changed since.
+    std::function<bool()> in_charge;
 };
 
 /// One line for each phase that begins: "drain", "catch_up".

@@ -209,7 +209,8 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::Recheck it) {
             co_await settle(cluster_, request.from, request.served, Clock::now() + kSettleFirst, doubtful_);
         if (!settled.left.empty()) co_return reply::Rechecked{settled.left};
     }
-    auto problems = co_await servers_.find_uncarried_tables();
+    auto problems = co_await servers_.find_uncarried_tables(options_.no_way_back);
+    require_charge();
     if (!it.settled && problems.empty()) servers_.check_parked();
     co_return reply::Rechecked{std::move(problems)};
 }
@@ -245,6 +246,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::LookForBypassing it) {
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::WarmUp) {
+    require_charge();
     co_await servers_.warm_up(!machine_.request().rehearsal());
     co_return reply::Done{};
 }
@@ -328,6 +330,13 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::WithdrawIntent it) {
 
 // ----------------------------------------------------------------------------------------------------------------
 // helps
+
+/// The loss of a lock is noticed in the round trips before: its connection was ended by whoever took it.
+void SwitchRun::require_charge() const {
+    if (!options_.in_charge || options_.in_charge()) return;
+    throw std::runtime_error(
+        fmt::format("the lock on {} is not held any more", turnout::name(machine_.request().from)));
+}
 
 asio::awaitable<void> SwitchRun::store(ServedState state) {
     StateFile& file = state_;

@@ -81,6 +81,7 @@ class SwitchRun {
     Reply work(Ticket, step::WithdrawIntent it);
 
     asio::awaitable<void> store(ServedState state);
+    void require_charge() const;
 
     const Cluster& cluster_;
     DataPlane& data_plane_;

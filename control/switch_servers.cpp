@@ -119,14 +119,14 @@ asio::awaitable<void> SwitchServers::find_streams(Database& database) {
     database.reverse = co_await find_stream(*database.reader);
 }
 
-asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables() {
+asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables(bool no_way_back) {
     std::vector<std::string> problems;
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         Database& database = databases_[i];
         const std::string& name = cluster_.databases()[i];
         co_await open_all(i);
         co_await find_streams(database);
-        if (!database.forward || !database.reverse) {
+        if (!database.forward || (!database.reverse && !no_way_back)) {
             problems.push_back(fmt::format("{}: there is no stream to {}; run `turnout sync`", name,
                                            turnout::name(database.forward ? from_ : to_)));
             continue;
@@ -138,6 +138,7 @@ asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables()
         for (const Uncarried& table : co_await find_uncarried(*database.reader, *database.setter)) {
             problems.push_back(unpublished(table));
         }
+        if (no_way_back) continue;
         for (const Uncarried& table : co_await find_uncarried(*database.setter, *database.reader)) {
             problems.push_back(unpublished(table));
         }
@@ -147,14 +148,17 @@ asio::awaitable<std::vector<std::string>> SwitchServers::find_uncarried_tables()
 
 void SwitchServers::check_parked() const {
     for (std::size_t i = 0; i < databases_.size(); ++i) {
-        if (!databases_[i].reverse->enabled) continue;
+        if (!databases_[i].reverse || !databases_[i].reverse->enabled) continue;
         refuse(from_, cluster_.databases()[i], "somebody has enabled the parked stream");
     }
 }
 
 asio::awaitable<void> SwitchServers::park_reverse(Clock::time_point deadline) {
-    for (Database& database : databases_) co_await disable(*database.reader, *database.reverse);
     for (Database& database : databases_) {
+        if (database.reverse) co_await disable(*database.reader, *database.reverse);
+    }
+    for (Database& database : databases_) {
+        if (!database.reverse) continue;
         co_await wait_until_inactive(*database.setter, database.reverse->slot, deadline);
     }
 }

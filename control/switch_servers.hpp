@@ -29,7 +29,7 @@ class SwitchServers {
     SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful);
 
     // ---- while nobody waits; all throw PgError
-    asio::awaitable<std::vector<std::string>> find_uncarried_tables();
+    asio::awaitable<std::vector<std::string>> find_uncarried_tables(bool no_way_back);
     /// Throws PgError if a stream towards the active side is not parked any more.
     void check_parked() const;
     asio::awaitable<void> park_reverse(Clock::time_point deadline);

@@ -127,12 +127,6 @@ TEST(Settle, never_sets_a_position_back) {
     for (const SettleStep& step : settle_plan(state)) EXPECT_FALSE(std::holds_alternative<AdvanceOrigin>(step));
 }
 
-TEST(Settle, leaves_streams_alone_that_are_not_there_in_both_directions) {
-    PairState state = just_switched();
-    state.databases[0].away.reset();
-    EXPECT_EQ(texts(state), (std::vector<std::string>{"lift the fence of green", "retire blue"}));
-}
-
 /// From every shape of both streams, and interrupted after every step: the same end, and no step at a wrong moment.
 TEST(Settle, reaches_the_steady_state_from_everywhere_also_when_interrupted) {
     for (unsigned bits = 0; bits < 512; ++bits) {
@@ -161,6 +155,20 @@ TEST(Settle, reaches_the_steady_state_from_everywhere_also_when_interrupted) {
         EXPECT_LE(model.advanced, 1);
         if (testing::Test::HasFailure()) return;
     }
+}
+
+/// After a switch without a way back nothing follows the new side, but the old one is left as it must be.
+TEST(Settle, narrows_the_stream_of_the_old_side_where_there_is_no_other) {
+    PairState state = just_switched();
+    state.databases[0].away.reset();
+    state.databases[0].fenced_on_standby = false;
+    const auto plan = texts(state);
+    EXPECT_EQ(plan, (std::vector<std::string>{"lift the fence of green", "retire blue",
+                                              "app: read what was written on blue, then narrow its stream",
+                                              "app: enable the stream to green", "fence blue",
+                                              "app: wait until the stream to green runs"}));
+    state.databases[0].back.reset();
+    EXPECT_EQ(texts(state), (std::vector<std::string>{"lift the fence of green", "retire blue"}));
 }
 
 }  // namespace

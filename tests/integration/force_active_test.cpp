@@ -34,7 +34,9 @@ TEST(ForceActive, ServesTheSideThatIsLeftAndNeverAgainTheOneThatWasLost) {
     ASSERT_EQ(forced.status, 0) << forced.err << forced.out;
     EXPECT_NE(forced.err.find("los"), std::string::npos) << "it says what may be lost: " << forced.err << forced.out;
     EXPECT_EQ(pair.turnout().status().at("active").as_string(), "green");
-    bench::run(pair.connect().get(), "INSERT INTO things VALUES (50, 'on green')");
+    // Green's own sequence was never moved: the number must not be one that blue gave out.
+    bench::run(pair.connect().get(), "INSERT INTO things (note) VALUES ('on green')");
+    EXPECT_NE(forced.out.find("things_id_seq"), std::string::npos) << forced.out;
 
     // The lost side comes back by itself: it is not served, and nothing of it is merged.
     pair.blue().start();

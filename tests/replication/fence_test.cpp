@@ -60,6 +60,39 @@ TEST_F(FenceTest, LeavesOutADatabaseThatDoesNotExistAndForgetsOneThatWasDropped)
     server(Side::blue).execute("CREATE DATABASE " + database_);
 }
 
+/// A session of ours that logs in while one looks is in the server's list before it is in ours, and one that ends is in
+/// the server's list after it has left ours.
+TEST_F(FenceTest, DoesNotTakeASessionThatComesOrGoesDuringALookForOneThatBypassesTheProxy) {
+    PgConnection& looks = journal_->connection();
+    PgConnection::Ptr session = connect(Side::blue);
+    query(*session, "SET application_name = 'a client'");
+    const std::int32_t pid = session->backend_pid();
+    int asked = 0;
+    const OwnPids logs_in = [&]() -> asio::awaitable<std::set<std::int32_t>> {
+        if (asked++ == 0) co_return std::set<std::int32_t>{};
+        co_return std::set<std::int32_t>{pid};
+    };
+    EXPECT_TRUE(await(find_bypassing(looks, cluster_->databases(), logs_in)).empty());
+
+    asked = 0;
+    const OwnPids ends = [&]() -> asio::awaitable<std::set<std::int32_t>> {
+        if (asked++ == 1) {
+            session.reset();
+            for (const char* left = "SELECT FROM pg_stat_activity WHERE pid = $1";
+                 !(co_await looks.query(left, pid)).empty();) {
+            }
+        }
+        co_return std::set<std::int32_t>{};
+    };
+    EXPECT_TRUE(await(find_bypassing(looks, cluster_->databases(), ends)).empty());
+
+    const PgConnection::Ptr stays = connect(Side::blue);
+    query(*stays, "SET application_name = 'a script'");
+    const std::vector<Outsider> found = await(find_bypassing(looks, cluster_->databases(), {}));
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].pid, stays->backend_pid());
+}
+
 TEST_F(FenceTest, WaitsForTransactionsThatBeganBefore) {
     const PgConnection::Ptr outsider =
         await(PgConnection::open(Conninfo::parse(server(Side::blue).conninfo("")).with("dbname", database_), Side::blue,

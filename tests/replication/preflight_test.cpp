@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
 #include <ostream>
 
 #include "control/sync.hpp"
@@ -186,6 +187,10 @@ const Case kBeforeSwitch[] = {
      "ALTER PUBLICATION turnout_tables SET (publish = 'insert, update, delete, truncate')"},
     {"published_parts", Severity::refuse, "ALTER PUBLICATION turnout_tables SET TABLE things WHERE (id > 5)", "things",
      "without WHERE", "ALTER PUBLICATION turnout_tables SET TABLE things"},
+    {"statistics", Severity::warn,
+     "CREATE TABLE wide (id int PRIMARY KEY, t text) WITH (autovacuum_enabled = off);; INSERT INTO wide SELECT i, "
+     "repeat('x', 500) FROM generate_series(1, 4000) i",
+     "public.wide", "ANALYZE", "DROP TABLE wide"},
     {"login_triggers", Severity::refuse,
      "CREATE FUNCTION l() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';; CREATE EVENT TRIGGER at_login ON "
      "login "
@@ -193,6 +198,8 @@ const Case kBeforeSwitch[] = {
      "at_login", "ALTER EVENT TRIGGER at_login DISABLE", "ALTER EVENT TRIGGER at_login DISABLE", Side::green},
     {"skipped_transactions", Severity::refuse, "ALTER SUBSCRIPTION turnout_to_green SKIP (lsn = 'FFFF/0')",
      "turnout_to_green", "SKIP (lsn = NONE)", "ALTER SUBSCRIPTION turnout_to_green SKIP (lsn = NONE)", Side::green},
+    {"way_back", Severity::refuse, "ALTER TABLE turnout.mark_green RENAME TO gone", "app", "--no-way-back",
+     "ALTER TABLE turnout.gone RENAME TO mark_green"},
     {"synchronized_standby_slots", Severity::warn,
      "ALTER SYSTEM SET synchronized_standby_slots = 'somebody';; SELECT pg_reload_conf()", "somebody",
      "synchronized_standby_slots", "ALTER SYSTEM RESET synchronized_standby_slots;; SELECT pg_reload_conf()",
@@ -206,6 +213,21 @@ TEST_F(PreflightBeforeSwitch, EachCheckFindsWhatItIsForAndSaysWhatToDo) {
         SCOPED_TRACE(it.provoke);
         expect(it, PreflightStage::before_switch);
     }
+    PreflightInput crowd;
+    crowd.sessions = 100'000;
+    const auto room = findings("connection_room", crowd);
+    ASSERT_EQ(room.size(), 1U);
+    EXPECT_EQ(room[0].severity, Severity::refuse);
+    EXPECT_THAT(room[0].remedy, HasSubstr("max_connections"));
+
+    run(Side::green, "ALTER SUBSCRIPTION turnout_to_green DISABLE");
+    const auto streams = findings("streams", PreflightStage::before_switch);
+    ASSERT_EQ(streams.size(), 1U);
+    EXPECT_EQ(streams[0].severity, Severity::refuse);
+    EXPECT_THAT(streams[0].sentence, HasSubstr("from blue to green is disabled"));
+    EXPECT_THAT(streams[0].remedy, HasSubstr("turnout sync"));
+    run(Side::green, "ALTER SUBSCRIPTION turnout_to_green ENABLE");
+
     PreflightInput pinned;
     pinned.pinned = {"session 5, user app on app: it holds a temporary table"};
     const auto found = findings("pinned_sessions", pinned);
@@ -215,10 +237,42 @@ TEST_F(PreflightBeforeSwitch, EachCheckFindsWhatItIsForAndSaysWhatToDo) {
     EXPECT_THAT(found[0].remedy, HasSubstr("--pinned end"));
 }
 
+/// Of the servers themselves: as another configuration would have them.
+TEST_F(PreflightTest, FindsTheSameServerTwiceAndARoleThatMayNotEnough) {
+    const auto of = [this](const std::string& check, std::string blue, std::string green) {
+        ClusterSettings settings = cluster_->settings();
+        settings.sides[0].url = std::move(blue);
+        settings.sides[1].url = std::move(green);
+        const Cluster other(context_.get_executor(), settings);
+        PreflightInput input;
+        input.stage = PreflightStage::before_sync;
+        const PreflightReport report = await(preflight(other, std::move(input)));
+        for (const Finding& one : report.findings) {
+            if (one.check == check && one.severity == Severity::refuse) return one;
+        }
+        return Finding{};
+    };
+    const std::string blue = server(Side::blue).conninfo("");
+    const std::string green = server(Side::green).conninfo("");
+    const Finding same = of("identity", blue, blue);
+    EXPECT_THAT(same.sentence, HasSubstr("the same server"));
+    EXPECT_THAT(same.remedy, HasSubstr("url"));
+
+    server(Side::blue).execute("CREATE ROLE limited LOGIN");
+    const Finding rights = of("rights", blue + " user=limited", green);
+    EXPECT_THAT(objects(rights), HasSubstr("limited"));
+    EXPECT_THAT(rights.remedy, HasSubstr("ALTER ROLE limited SUPERUSER"));
+    server(Side::blue).execute("DROP ROLE limited");
+}
+
 TEST_F(PreflightTest, EveryCheckHasANameOfItsOwn) {
     std::vector<std::string_view> names = preflight_checks();
     std::sort(names.begin(), names.end());
     EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+    std::ifstream file(TURNOUT_SOURCE_DIR "/control/README.md");
+    const std::string catalogue{std::istreambuf_iterator<char>(file), {}};
+    for (const std::string_view name : names)
+        EXPECT_THAT(catalogue, HasSubstr("| `" + std::string(name) + "` |")) << "not in the catalogue";
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 namespace turnout::control::test {
 namespace {
 
+using namespace std::chrono_literals;
+
 /// The middle of the windows' times by phase, for people.
 class Times {
   public:
@@ -50,6 +52,29 @@ TEST_F(SwitchingTest, forth_and_back_under_writers_loses_and_doubles_nothing) {
         EXPECT_EQ(process_->state_file.load(), (ServedState{i + 2, {}}));
         times.add(report);
     }
+    audit();
+}
+
+/// As a process does that was stopped before a switch which another one has made since.
+TEST_F(SwitchingTest, whoever_wakes_late_touches_nothing_of_a_side_that_was_left) {
+    ASSERT_TRUE(change().window);
+    const auto fences = [this] {
+        return server(Side::blue).value("SELECT string_agg(setconfig::text, ' ') FROM pg_db_role_setting");
+    };
+    const std::string fenced = fences();
+    EXPECT_NE(fenced.find("default_transaction_read_only=on"), std::string::npos) << fenced;
+
+    const reply::Settled late = process_->thread.await(process_->switcher.settle(Side::blue, 1, Clock::now() + 30s));
+    ASSERT_EQ(late.left.size(), 1U);
+    EXPECT_NE(late.left[0].find("nothing was touched"), std::string::npos) << late.left[0];
+    EXPECT_EQ(fences(), fenced) << "two writable sides";
+
+    SwitchOptions replaced = options();
+    replaced.in_charge = [] { return false; };
+    const SwitchReport report = process_->thread.await(process_->switcher.run(replaced, [](const std::string&) {}));
+    EXPECT_EQ(report.outcome, SwitchOutcome::refused) << to_text(report);
+    EXPECT_NE(report.message.find("lock on green"), std::string::npos) << report.message;
+    EXPECT_EQ(active(), Side::green);
     audit();
 }
 
