@@ -156,7 +156,7 @@ bool same(const Options& options, const std::string& what, const SuiteRun& direc
 /// that differs ends it.
 bool run_copies(const Options& options, const SuiteRun& direct) {
     constexpr std::uint64_t kEnough = 4;
-    constexpr unsigned kMostRounds = 10;
+    constexpr unsigned kMostRounds = 60;
     const std::unique_ptr<support::Cluster> server = make_server(options.files.major, "copies");
     prepare(*server, options.files);
     Copies copies(*server, options.files, options.program);
