@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <limits>
 
 #include "protocol/framing.hpp"
 #include "protocol/frontend_messages.hpp"
@@ -19,7 +21,35 @@ constexpr std::array<std::string_view, 8> harmless{"select", "insert", "update",
 OneCommand read_text(std::string_view text) {
     const SqlReading reading = what_it_may_change(text);
     if (reading.commands != 1) return {};
-    return {std::string(text), reading.first_word};
+    return {std::string(text), reading.first_word, {}};
+}
+
+std::optional<std::int64_t> decimal(std::string_view text) noexcept {
+    std::int64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, value);
+    if (text.empty() || error != std::errc() || at != end) return std::nullopt;
+    return value;
+}
+
+/// int2, int4 and int8 are sent in binary as two's complement, the most significant byte first.
+std::optional<std::int64_t> binary(std::string_view bytes) noexcept {
+    if (bytes.size() != 2 && bytes.size() != 4 && bytes.size() != 8) return std::nullopt;
+    std::uint64_t value = (static_cast<std::uint8_t>(bytes.front()) & 0x80U) != 0 ? ~std::uint64_t{0} : 0;
+    for (const char byte : bytes) value = value << 8U | static_cast<std::uint8_t>(byte);
+    return static_cast<std::int64_t>(value);
+}
+
+std::vector<std::optional<std::int64_t>> read_integers(const Bind& bind) {
+    std::vector<std::optional<std::int64_t>> integers;
+    for (std::size_t n = 0; n < bind.parameters.size(); ++n) {
+        const auto& formats = bind.parameter_formats;
+        const std::size_t which = formats.size() == 1 ? 0 : n;
+        const bool in_binary = which < formats.size() && formats[which] == 1;
+        const auto& value = bind.parameters[n];
+        integers.push_back(!value ? std::nullopt : in_binary ? binary(*value) : decimal(*value));
+    }
+    return integers;
 }
 
 /// The statement's text in the body of a Parse.
@@ -54,6 +84,7 @@ OneCommand read_one_command(std::string_view bytes, const StatementBook& book) {
     FrameScanner scanner(Stream::frontend);
     Step step = Step::nothing;
     std::string_view text;
+    std::vector<std::optional<std::int64_t>> integers;
     while (!bytes.empty()) {
         const Frame frame = scanner.next(bytes);
         if (frame.state != FrameState::whole || step == Step::complete) return {};
@@ -79,6 +110,7 @@ OneCommand read_one_command(std::string_view bytes, const StatementBook& book) {
                     if (statement == nullptr || !statement->keepable) return {};
                     text = text_in_parse(statement->parse);
                 }
+                integers = read_integers(bind);
                 step = Step::bound;
                 break;
             case FrontendType::execute: {
@@ -99,33 +131,87 @@ OneCommand read_one_command(std::string_view bytes, const StatementBook& book) {
             default: return {};
         }
     }
-    return step == Step::complete ? read_text(text) : OneCommand{};
+    if (step != Step::complete) return {};
+    OneCommand command = read_text(text);
+    command.integers = std::move(integers);
+    return command;
 }
 
 bool leaves_nothing_when_cancelled(const OneCommand& command) noexcept {
     return !command.text.empty() && std::find(harmless.begin(), harmless.end(), command.first_word) != harmless.end();
 }
 
-bool only_waits_for_a_lock(std::string_view text) {
-    SqlLexer lexer(text);
-    const auto symbol = [&](char c) { return lexer.raw().size() == 1 && lexer.raw().front() == c; };
-    if (lexer.next() != SqlToken::word || !lexer.is("select")) return false;
+namespace {
+
+/// Reads `n`, `-n` or `$n`, with or without a cast, and the symbol behind it.
+class ArgumentReader {
+  public:
+    ArgumentReader(SqlLexer& lexer, const OneCommand& command) : lexer_(lexer), command_(command) {}
+
+    bool symbol(char c) const { return token_ == SqlToken::symbol && lexer_.raw() == std::string_view(&c, 1); }
+
+    std::optional<std::int64_t> next() {
+        step();
+        const bool negative = symbol('-');
+        if (negative) step();
+        std::optional<std::int64_t> value;
+        if (token_ == SqlToken::number) {
+            value = decimal(negative ? "-" + std::string(lexer_.raw()) : std::string(lexer_.raw()));
+        } else if (token_ == SqlToken::parameter && !negative) {
+            const std::optional<std::int64_t> number = decimal(lexer_.content());
+            const std::size_t known = command_.integers.size();
+            if (number && *number >= 1 && static_cast<std::size_t>(*number) <= known)
+                value = command_.integers[static_cast<std::size_t>(*number) - 1];
+        }
+        step();
+        if (!symbol(':')) return value;
+        step();
+        if (!symbol(':')) return std::nullopt;
+        step();
+        if (token_ != SqlToken::word) return std::nullopt;
+        step();
+        return value;
+    }
+
+  private:
+    void step() { token_ = lexer_.next(); }
+
+    SqlLexer& lexer_;
+    const OneCommand& command_;
+    SqlToken token_ = SqlToken::end;
+};
+
+bool is_int(std::int64_t value) noexcept {
+    return value >= std::numeric_limits<std::int32_t>::min() && value <= std::numeric_limits<std::int32_t>::max();
+}
+
+}  // namespace
+
+std::optional<LockCall> lock_it_waits_for(const OneCommand& command) {
+    SqlLexer lexer(command.text);
+    const auto next_is = [&](char c) { return lexer.next() == SqlToken::symbol && lexer.raw().front() == c; };
+    if (lexer.next() != SqlToken::word || !lexer.is("select")) return std::nullopt;
     SqlToken token = lexer.next();
-    if (lexer.is("pg_catalog")) {
-        if (lexer.next() != SqlToken::symbol || !symbol('.')) return false;
+    if (token == SqlToken::word && lexer.is("pg_catalog")) {
+        if (!next_is('.')) return std::nullopt;
         token = lexer.next();
     }
-    if (token != SqlToken::word || (!lexer.is("pg_advisory_lock") && !lexer.is("pg_advisory_lock_shared")))
-        return false;
-    if (lexer.next() != SqlToken::symbol || !symbol('(')) return false;
-    for (token = lexer.next(); !(token == SqlToken::symbol && symbol(')')); token = lexer.next()) {
-        const bool cast = token == SqlToken::word;  // $1::bigint
-        const bool sign = token == SqlToken::symbol && (symbol(',') || symbol('-') || symbol(':'));
-        if (token != SqlToken::number && token != SqlToken::parameter && !cast && !sign) return false;
-    }
+    LockCall call;
+    call.shared = lexer.is("pg_advisory_lock_shared");
+    if (token != SqlToken::word || (!call.shared && !lexer.is("pg_advisory_lock"))) return std::nullopt;
+    if (!next_is('(')) return std::nullopt;
+    ArgumentReader arguments(lexer, command);
+    do {
+        const std::optional<std::int64_t> key = arguments.next();
+        if (!key) return std::nullopt;
+        call.keys.push_back(*key);
+    } while (arguments.symbol(',') && call.keys.size() < 2);
+    if (!arguments.symbol(')')) return std::nullopt;
+    if (call.keys.size() == 2 && !(is_int(call.keys[0]) && is_int(call.keys[1]))) return std::nullopt;
     token = lexer.next();
     if (token == SqlToken::semicolon) token = lexer.next();
-    return token == SqlToken::end;
+    if (token != SqlToken::end) return std::nullopt;
+    return call;
 }
 
 }  // namespace turnout::protocol

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/statements.hpp"
 
@@ -39,6 +41,8 @@ class Batch {
 struct OneCommand {
     std::string text;        ///< SQL; empty if the batch is not one command, or its text is not known
     std::string first_word;  ///< of the text, in lower case
+    /// The values of $1, $2, …: nothing for one that is no integer.
+    std::vector<std::optional<std::int64_t>> integers;
 };
 
 /// Reads a batch that is complete: one Query, or [Parse of the unnamed statement] Bind, [Describe], Execute without a
@@ -50,8 +54,14 @@ struct OneCommand {
 /// inside; CREATE INDEX CONCURRENTLY and its like leave something.
 [[nodiscard]] bool leaves_nothing_when_cancelled(const OneCommand& command) noexcept;
 
-/// Whether the text is `SELECT pg_advisory_lock(…)` or its shared form and nothing else, with constants and parameters
-/// for arguments: then it takes at most the one lock for which it waits.
-[[nodiscard]] bool only_waits_for_a_lock(std::string_view text);
+/// A call of pg_advisory_lock or pg_advisory_lock_shared.
+struct LockCall {
+    std::vector<std::int64_t> keys;  ///< one bigint, or two int
+    bool shared = false;
+};
+
+/// The lock for which a command waits, if it is `SELECT pg_advisory_lock(…)` or its shared form and nothing else, with
+/// integers and parameters for arguments: then it takes at most that one. Nothing for all others.
+[[nodiscard]] std::optional<LockCall> lock_it_waits_for(const OneCommand& command);
 
 }  // namespace turnout::protocol

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -57,8 +58,9 @@ struct Backend {
     Exchange* exchange = nullptr;           ///< not null: replies go there instead of to the client
     std::uint64_t replayed_state = 0;       ///< version of the session's state that was replayed here; 0: none
     std::uint64_t replayed_statements = 0;  ///< the statement book's epoch that was replayed here
-    Holdings holdings;                      ///< what was brought here
-    std::string kept_notifications;         ///< whole messages that came between the gate's opening and the move
+    std::map<std::string, std::string, std::less<>> statement_types;  ///< of statements that were made here, by name
+    Holdings holdings;                                                ///< what was brought here
+    std::string kept_notifications;  ///< whole messages that came between the gate's opening and the move
 };
 
 /// Replaces a value, or adds it. False: there would be more of them than any server reports.

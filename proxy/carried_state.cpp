@@ -208,11 +208,16 @@ std::string questions(const std::vector<std::string>& setting_names, Timeouts ti
     return out;
 }
 
-namespace {
+std::string question(std::string_view sql, const std::vector<std::string>& values) {
+    std::string out;
+    begin_undisturbed(out);
+    add_command(out, sql, {text_array(values)});
+    add_command(out, "COMMIT");
+    protocol::append_sync(out);
+    return out;
+}
 
-/// Calls `take` for each row of three columns. An error sentence if something else was answered.
-template <class Take>
-std::string read_rows(const Exchange& replies, Take take) {
+std::string read_rows(const Exchange& replies, const std::function<void(const protocol::DataRow&)>& take) {
     if (std::string error = replies.error(); !error.empty()) return error;
     protocol::DataRow row;
     for (const Exchange::Message& message : replies.messages) {
@@ -222,6 +227,8 @@ std::string read_rows(const Exchange& replies, Take take) {
     }
     return {};
 }
+
+namespace {
 
 void sort(Holdings& holdings) {
     std::sort(holdings.channels.begin(), holdings.channels.end());
@@ -253,6 +260,28 @@ std::string read_urgent_answers(const Exchange& replies, CarriedState& out) {
     sort(now.holdings);
     out.holdings = std::move(now.holdings);
     out.pinned = std::move(now.pinned);
+    return error;
+}
+
+std::string statement_timeout_question() {
+    std::string out;
+    add_command(out, kBegin);
+    add_command(out,
+                "SELECT pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.current_setting('statement_timeout')::"
+                "pg_catalog.interval) OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8, NULL, NULL");
+    add_command(out, "COMMIT");
+    protocol::append_sync(out);
+    return out;
+}
+
+std::string read_statement_timeout(const Exchange& replies, control::Milliseconds& out) {
+    std::int64_t milliseconds = -1;
+    std::string error = read_rows(replies, [&](const protocol::DataRow& row) {
+        const std::string_view text = value_or_empty(row, 0);
+        std::from_chars(text.data(), text.data() + text.size(), milliseconds);
+    });
+    if (error.empty() && milliseconds < 0) error = "the server's answer is incomplete";
+    out = control::Milliseconds(milliseconds);
     return error;
 }
 
@@ -325,19 +354,24 @@ std::string failed_transaction_batch() {
     return out;
 }
 
-Replay replay_statements(const protocol::StatementDifference& difference) {
+Replay close_statements(const std::vector<std::string_view>& names) {
     Replay replay;
-    const auto sync = [&] {
-        protocol::append_sync(replay.bytes);
-        ++replay.ready;
-    };
-    for (std::string_view name : difference.close) {
+    for (const std::string_view name : names) {
         protocol::append(replay.bytes, protocol::Close{protocol::Target::statement, name});
     }
-    if (!difference.close.empty()) sync();
-    for (std::string_view body : difference.parse) {
-        protocol::Writer(replay.bytes).begin(protocol::FrontendType::parse).bytes(body).end();
-        sync();
+    if (names.empty()) return replay;
+    protocol::append_sync(replay.bytes);
+    ++replay.ready;
+    return replay;
+}
+
+Replay make_statements(const std::vector<std::string>& names, const std::vector<std::string>& bodies) {
+    Replay replay;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        protocol::Writer(replay.bytes).begin(protocol::FrontendType::parse).bytes(bodies[i]).end();
+        protocol::append(replay.bytes, protocol::Describe{protocol::Target::statement, names[i]});
+        protocol::append_sync(replay.bytes);
+        ++replay.ready;
     }
     return replay;
 }

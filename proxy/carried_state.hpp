@@ -12,11 +12,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "protocol/backend_messages.hpp"
 #include "protocol/statements.hpp"
 #include "proxy/backend.hpp"
 
@@ -40,6 +42,11 @@ struct CarriedState {
 /// Whether the questions are asked under the session's own time-outs, so that it can be told whether it has set them.
 enum class Timeouts : std::uint8_t { own, off };
 
+/// A question of one's own with an array of text for $1, as undisturbed as those below; it gives rows of three columns.
+std::string question(std::string_view sql, const std::vector<std::string>& values);
+/// Calls `take` for each row of three columns. An error sentence if something else was answered.
+std::string read_rows(const Exchange& replies, const std::function<void(const protocol::DataRow&)>& take);
+
 /// One batch up to Sync. `setting_names`: custom settings whose names were learned. If it fails with 57014 the
 /// session's statement_timeout is too short: ask again with Timeouts::off.
 std::string questions(const std::vector<std::string>& setting_names, Timeouts timeouts = Timeouts::own);
@@ -53,6 +60,11 @@ std::string urgent_questions();
 /// Reads the replies to urgent_questions() into `holdings` and `pinned`; the rest of `out` stays.
 std::string read_urgent_answers(const Exchange& replies, CarriedState& out);
 
+/// Asks how long the session's statements may take.
+std::string statement_timeout_question();
+/// Reads the reply; zero: for ever. An error sentence if it is not what was asked for.
+std::string read_statement_timeout(const Exchange& replies, control::Milliseconds& out);
+
 /// Messages, and how many ReadyForQuery answer them.
 struct Replay {
     std::string bytes;
@@ -64,9 +76,11 @@ Replay replay_state(const CarriedState& state, bool again);
 /// Makes a backend that holds `there` hold `wanted`. Locks are all released first, then taken, so that several sessions
 /// that do this at once cannot wait for each other in a ring. Empty if there is nothing to do.
 Replay replay_holdings(const Holdings& there, const Holdings& wanted);
-/// The Parse messages, each in a batch of its own: one that fails leaves the others alone. Empty if there is nothing to
-/// do.
-Replay replay_statements(const protocol::StatementDifference& difference);
+/// Ends the statements of these names; a batch of their own. Empty if there are none.
+Replay close_statements(const std::vector<std::string_view>& names);
+/// Makes statements of these names from the bodies of Parse messages, and has each described, each in a batch of its
+/// own: one that fails leaves the others alone.
+Replay make_statements(const std::vector<std::string>& names, const std::vector<std::string>& bodies);
 
 /// ROLLBACK, that does not touch the client's unnamed statement.
 std::string rollback_batch();

@@ -15,6 +15,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -34,6 +35,7 @@
 #include "proxy/counters.hpp"
 #include "proxy/hba_rules.hpp"
 #include "proxy/signal.hpp"
+#include "proxy/statement_types.hpp"
 #include "proxy/stream.hpp"
 
 namespace turnout::proxy {
@@ -187,8 +189,14 @@ class Session : public std::enable_shared_from_this<Session> {
     /// A transaction that is open while the session lets the gate close: only BEGIN was said; it has failed; the switch
     /// ends it.
     enum class Aside { none, begun, failed, cancelled };
-    std::optional<std::uint64_t> locks_before_batch() const;
-    bool can_run_again(std::optional<std::uint64_t>& locks) const;
+    /// A batch that may be cancelled and said again, and what is known of its advisory locks.
+    struct Again {
+        bool possible = false;
+        std::optional<AdvisoryLock> waits_for;  ///< it does nothing but wait for this one
+        std::optional<std::uint64_t> locks;     ///< if they must be as many as before; how many those were
+    };
+    Again can_run_again(std::optional<std::uint64_t> locks) const;
+    Task<bool> undone(const Again& again);
     void finish_interrupt(std::string_view again);
     bool take_interrupted(const protocol::Frame& frame, std::string_view bytes);
     std::string begin_text() const;
@@ -210,11 +218,18 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<std::string> try_to_bring(Side standby);
     enum class Locks { later, too };
     Task<std::string> replay(Backend& backend, Locks locks);
+    bool can_be_asked() const;
     Task<std::string> carry_lock_counts(Backend& to);
     Task<std::string> open_armed(Side side);
     Task<std::string> move(Side side);
     void change_over();
     Task<bool> move_or_end(Side side);
+
+    // session_statements.cpp
+    Task<std::string> ask_type_names(Backend& backend, const std::set<std::uint32_t>& types, TypeNames& out);
+    Task<std::string> learn_statements();
+    Task<std::string> replay_statements(Backend& backend);
+    Task<std::string> drop_statements_that_differ(Backend& backend);
 
     Worker& worker_;
     const std::uint64_t id_;
@@ -291,6 +306,14 @@ class Session : public std::enable_shared_from_this<Session> {
     std::set<std::string, std::less<>> names_to_ask_for_;  ///< custom settings that functions may set
     CarriedState state_;
     std::uint64_t state_version_ = 0;  ///< of state_; 0: nothing was ever set
+    /// A prepared statement as the server on which the client made it describes it.
+    struct KnownStatement {
+        std::uint64_t born;  ///< as in the book: a name may be used again
+        Side side;
+        std::string types;   ///< by name; empty: it could not be described
+        TypeNames of_parse;  ///< the unstable types in its Parse
+    };
+    std::map<std::string, KnownStatement, std::less<>> known_statements_;
     std::string arm_failure_, bring_failure_;
     std::string replay_refusal_;  ///< why its state cannot stand on the standby, as that said when it was armed
 };

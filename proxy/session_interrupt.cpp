@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 
 #include "protocol/errors.hpp"
@@ -38,35 +39,78 @@ bool is_repeated(char type) {
     }
 }
 
+AdvisoryLock as_lock(const protocol::LockCall& call) {
+    AdvisoryLock lock;
+    lock.shared = call.shared;
+    lock.two_keys = call.keys.size() == 2;
+    const auto key = static_cast<std::uint64_t>(call.keys.front());
+    lock.classid = static_cast<std::uint32_t>(lock.two_keys ? key : key >> 32U);
+    lock.objid = static_cast<std::uint32_t>(call.keys.back());
+    return lock;
+}
+
 std::string switched_error() { return protocol::make_error(protocol::Severity::error, "40001", kSwitched, {}, kRetry); }
 
 }  // namespace
 
-/// How many advisory locks (rows of pg_locks) it held before the batch; nothing if that is not certain.
-std::optional<std::uint64_t> Session::locks_before_batch() const {
-    if (!batch_locks_certain_) return std::nullopt;
-    return state_.holdings.locks.size();
-}
-
-/// The conditions for running a cancelled batch again. HAZARDS: each is there because something was seen to go wrong
-/// without it.
-bool Session::can_run_again(std::optional<std::uint64_t>& locks) const {
+/// Whether the batch may be cancelled and run again. HAZARDS: each condition is there because something was seen to go
+/// wrong without it. `locks`: how many advisory locks the server saw it hold while it waited for another one.
+Session::Again Session::can_run_again(std::optional<std::uint64_t> locks) const {
     const protocol::ReplyLedger& replies = ledger_.replies();
     const bool alone = batch_from_idle_ && !batch_answered_ && replies.status() == TransactionStatus::idle &&
                        replies.ready_owed() == 1 && !replies.batch_open() && !replies.unsure() &&
                        replies.copy() == protocol::CopyState::none && !from_client_.mid_message();
-    if (!alone) return false;
+    if (!alone) return {};
     const protocol::OneCommand command = protocol::read_one_command(batch_.bytes(), ledger_.statements());
-    if (!leaves_nothing_when_cancelled(command)) return false;
-    const bool locks_itself = has(protocol::what_it_may_change(command.text).changes, Change::advisory_lock);
-    if (locks_itself && !protocol::only_waits_for_a_lock(command.text)) return false;
-    if (!locks_itself && !worker_.hidden_state()) {
-        locks.reset();
-        return true;
+    if (!leaves_nothing_when_cancelled(command)) return {};
+    const std::vector<AdvisoryLock>& held = state_.holdings.locks;
+    if (has(protocol::what_it_may_change(command.text).changes, Change::advisory_lock)) {
+        const auto call = lock_it_waits_for(command);
+        if (!call) return {};
+        const AdvisoryLock lock = as_lock(*call);
+        // Whoever waits for a lock does not hold it. Otherwise it must be known what was held before.
+        const bool new_to_it = batch_locks_certain_ && std::find(held.begin(), held.end(), lock) == held.end();
+        return {locks.has_value() || new_to_it, lock, std::nullopt};
     }
-    // What it locked before it was cancelled stays locked: whether it did is looked up afterwards.
-    if (!locks) locks = locks_before_batch();
-    return locks.has_value();
+    if (!worker_.hidden_state()) return {true, std::nullopt, std::nullopt};
+    // What a function locked before it was cancelled stays locked: whether one did is looked up afterwards.
+    if (!locks && batch_locks_certain_) locks = held.size();
+    return {locks.has_value(), std::nullopt, locks};
+}
+
+/// After a cancelled batch: whether nothing of it is left, and it was our cancel that ended it.
+Task<bool> Session::undone(const Again& again) {
+    const auto ran = control::Clock::now() - asked_;
+    auto backend = current_;
+    if (again.waits_for || again.locks) {
+        const std::string failure = co_await read_urgent();
+        if (!failure.empty()) co_return false;
+    }
+    std::vector<AdvisoryLock>& held = state_.holdings.locks;
+    if (again.locks && held.size() != *again.locks) co_return false;
+    if (again.waits_for) {
+        // It was granted in the moment of the cancel, and is held although the statement failed.
+        const auto granted = std::find(held.begin(), held.end(), *again.waits_for);
+        if (granted != held.end()) {
+            const Replay release = release_and_count({*granted});
+            Exchange released(worker_.context());
+            asking_ = true;
+            const std::string failure = co_await ask(*backend, release.bytes, released);
+            asking_ = false;
+            if (!failure.empty()) co_return false;
+            held.erase(std::remove(held.begin(), held.end(), *again.waits_for), held.end());
+        }
+    }
+    // A time-out of the session's own has the same SQLSTATE.
+    const std::string question = statement_timeout_question();
+    Exchange answer(worker_.context());
+    control::Milliseconds timeout{0};
+    asking_ = true;
+    std::string failure = co_await ask(*backend, question, answer);
+    if (failure.empty()) failure = read_statement_timeout(answer, timeout);
+    if (!answer.lost && answer.status != 'I') co_await roll_back_question(*backend);
+    asking_ = false;
+    co_return failure.empty() && (timeout.count() == 0 || ran < timeout);
 }
 
 /// Cancels what runs, at a closed gate.
@@ -76,12 +120,13 @@ Task<void> Session::interrupt(std::optional<std::uint64_t> locks, bool only_to_r
     const bool can = !closing_ && busy_ && backend && !interrupting_ && !asking_ && !ended_by_client_ &&
                      !backend->key.empty() && ledger_.replies().ready_owed() > 0;
     if (!can) co_return;
-    const bool again = can_run_again(locks);
-    if (!again && only_to_run_again) co_return;
+    const Again again = can_run_again(locks);
+    // A wait for a lock of which it is not known whether it was held before: the next look at the server tells.
+    if (!again.possible && (only_to_run_again || again.waits_for)) co_return;
     interrupting_ = true;
     interrupt_answered_ = kept_back_cancelled_ = client_cancelled_ = false;
-    keeping_back_ = again;
-    const std::string batch(again ? batch_.bytes() : std::string_view());
+    keeping_back_ = again.possible;
+    const std::string batch(again.possible ? batch_.bytes() : std::string_view());
     boost::asio::steady_timer pause(worker_.context());
     while (!interrupt_answered_ && !closing_ && backend == current_ && backend->stream->open()) {
         if (worker_.shared().gate.view().state != Gate::State::open) {
@@ -96,11 +141,9 @@ Task<void> Session::interrupt(std::optional<std::uint64_t> locks, bool only_to_r
         interrupting_ = keeping_back_ = false;
         co_return;
     }
-    bool repeat = again && keeping_back_ && kept_back_cancelled_ && !client_cancelled_ && ledger_.replies().safe();
-    if (repeat && locks) {
-        const std::string failure = co_await read_urgent();
-        repeat = failure.empty() && state_.holdings.locks.size() == *locks && !client_cancelled_;
-    }
+    bool repeat = again.possible && keeping_back_ && kept_back_cancelled_ && ledger_.replies().safe();
+    if (repeat) repeat = co_await undone(again);
+    repeat = repeat && !client_cancelled_ && !closing_;
     finish_interrupt(repeat ? batch : std::string_view());
 }
 

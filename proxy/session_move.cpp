@@ -110,6 +110,7 @@ Task<std::string> Session::read_state() {
     }
     ++state_version_;
     set_busy(false);  // last: a drain that is answered in there looks at what has been read
+    wake();
     co_return failure;
 }
 
@@ -153,20 +154,7 @@ Task<std::string> Session::replay(Backend& backend, Locks locks) {
                                   failure);
         backend.holdings = std::move(wanted);
     }
-    protocol::StatementBook& book = ledger_.statements();
-    const Replay statements = replay_statements(book.since(backend.replayed_statements));
-    backend.replayed_statements = book.remember();
-    if (statements.ready > 0) {
-        Exchange exchange(worker_.context());
-        exchange.ready_expected = statements.ready;
-        const std::string failure = co_await ask(backend, statements.bytes, exchange);
-        if (exchange.lost) co_return failure;
-        // One that cannot be made there is missed when the client uses it, and only then.
-        if (!failure.empty())
-            spdlog::warn("session {} of user \"{}\": a prepared statement could not be made on {}: {}", id_, user_,
-                         name(backend.side), failure);
-    }
-    co_return std::string();
+    co_return co_await replay_statements(backend);
 }
 
 /// After the activation: how often each lock was taken is found by releasing it on the old backend, and the new one,
@@ -218,8 +206,8 @@ Task<void> Session::arm(control::ArmRequest request) {
         }
     }
     if (closing_) co_return;
-    const bool can_ask = !busy_ && aside_ == Aside::none && inbox_.empty() && worker_.shared().gate.view().lets_pass();
-    if (can_ask && needs_reading()) co_await read_state();
+    if (can_be_asked() && needs_reading()) co_await read_state();
+    if (can_be_asked()) co_await learn_statements();
     // A statement that is being made, or a reading that had to be put off, is brought after the gate has opened.
     auto armed = armed_;
     if (closing_ || !armed || pinned()) co_return;
@@ -232,10 +220,14 @@ Task<void> Session::arm(control::ArmRequest request) {
     if (armed_ == armed) armed_.reset();
 }
 
+/// Nothing is under way, the gate is open, and the client has nothing to say that would have to wait.
+bool Session::can_be_asked() const {
+    return !busy_ && !asking_ && !closing_ && aside_ == Aside::none && inbox_.empty() &&
+           worker_.shared().gate.view().lets_pass();
+}
+
 Task<void> Session::look_again() {
-    const bool can_ask = current_ && !busy_ && aside_ == Aside::none && !task_ && !closing_ && inbox_.empty() &&
-                         !ends_with_switch() && worker_.shared().gate.view().lets_pass();
-    if (!can_ask || !may_be_pinned()) co_return;
+    if (!current_ || task_ || ends_with_switch() || !can_be_asked() || !may_be_pinned()) co_return;
     const auto self = shared_from_this();
     const TaskMark mark(task_, *this);
     co_await read_state();
@@ -342,7 +334,9 @@ Task<std::string> Session::move(Side side) {
         if (!failure.empty()) co_return failure;
     }
     auto target = armed_;
-    std::string failure = co_await replay(*target, Locks::too);
+    std::string failure = co_await learn_statements();
+    if (failure.empty()) failure = co_await replay(*target, Locks::too);
+    if (failure.empty()) failure = co_await drop_statements_that_differ(*target);
     if (failure.empty()) failure = co_await carry_lock_counts(*target);
     if (!failure.empty()) co_return failure;
     if (!state_.holdings.channels.empty() && current_->stream->open()) {

@@ -1,13 +1,19 @@
-// Sessions that rely on what their backend keeps for them, at work while the server changes again and again: a
-// producer and a consumer, tenants behind row-level security.
+// Sessions that rely on what their backend keeps for them, at work while the server changes again and again: a leader
+// election, a producer and a consumer, tenants behind row-level security, drivers that cache prepared statements.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <poll.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
+#include <boost/json.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <iostream>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "tests/integration/pair.hpp"
@@ -15,7 +21,11 @@
 namespace turnout::integration {
 namespace {
 
-constexpr int kSwitches = 5;
+/// `./dev soak` asks for more.
+int switches() {
+    const char* wanted = std::getenv("TURNOUT_SWITCHES");
+    return wanted == nullptr ? 5 : std::stoi(wanted);
+}
 
 constexpr const char* kSchema = R"(
     CREATE TABLE documents (id int PRIMARY KEY, tenant text NOT NULL, body text);
@@ -23,14 +33,22 @@ constexpr const char* kSchema = R"(
     ALTER TABLE documents ENABLE ROW LEVEL SECURITY;
     CREATE POLICY own ON documents USING (tenant = current_setting('app.tenant_id', true));
     CREATE FUNCTION log_in_as(id text) RETURNS text LANGUAGE plpgsql AS
-        $$ BEGIN PERFORM set_config('app.tenant_id', id, false); RETURN 'welcome'; END $$)";
+        $$ BEGIN PERFORM set_config('app.tenant_id', id, false); RETURN 'welcome'; END $$;
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+    CREATE TABLE notes (worker int, number int, tenant text, feeling mood, PRIMARY KEY (worker, number));
+    ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY own ON notes USING (tenant = current_setting('app.tenant_id', true));)";
+constexpr const char* kGrants = "GRANT SELECT ON documents TO tenant; GRANT SELECT, INSERT ON notes TO tenant";
 
 class SessionsAtWork : public testing::Test {
   protected:
     static void SetUpTestSuite() {
-        pair_ = std::make_unique<Pair>(PairOptions{.schema = kSchema});
+        pair_ = std::make_unique<Pair>(PairOptions{.schema = kSchema, .lines = {{"switch", R"(max_pause = "1s")"}}});
         pair_->blue().execute("CREATE ROLE tenant LOGIN PASSWORD 'app''s password'");
-        pair_->blue().execute("GRANT SELECT ON documents TO tenant", "app");
+        pair_->blue().execute(kGrants, "app");
+        // Where the same is done without any switch.
+        pair_->blue().execute("CREATE DATABASE twin");
+        pair_->blue().execute(std::string(kSchema) + kGrants, "twin");
         pair_->sync();
     }
     static void TearDownTestSuite() { pair_.reset(); }
@@ -53,7 +71,7 @@ class SessionsAtWork : public testing::Test {
     /// Never throws: the threads use what stands on the test's stack, and are joined behind it.
     void change_often() {
         try {
-            for (int n = 0; n < kSwitches; ++n) {
+            for (int n = 0; n < switches(); ++n) {
                 const boost::json::object report = pair_->change();
                 EXPECT_EQ(report.at("sessions").at("failed").to_number<int>(), 0);
             }
@@ -77,6 +95,26 @@ class SessionsAtWork : public testing::Test {
 };
 std::unique_ptr<Pair> SessionsAtWork::pair_;
 
+TEST_F(SessionsAtWork, AnElectionNeverHasTwoLeaders) {
+    std::atomic<int> leaders{0};
+    std::atomic<std::uint64_t> terms{0};
+    for (int contender = 0; contender < 3; ++contender) {
+        repeat(pair_->conninfo(), [&](PGconn* connection) {
+            bench::run(connection, "SELECT pg_advisory_lock(42)");
+            EXPECT_EQ(++leaders, 1);
+            // A statement that begins to wait behind the last look at the server is only found by the next attempt.
+            for (int n = 0; n < 300; ++n) bench::run(connection, "SELECT count(*) FROM documents");
+            ++terms;
+            --leaders;
+            EXPECT_EQ(bench::value(connection, "SELECT pg_advisory_unlock(42)"), "t");
+        });
+    }
+    change_often();
+    // Those that still wait get their turn.
+    join();
+    EXPECT_GE(terms, 3U);
+}
+
 TEST_F(SessionsAtWork, NotificationsAreNeitherMissedNorDoubled) {
     const bench::Connection consumer = pair_->connect();
     bench::run(consumer.get(), "LISTEN jobs");
@@ -91,9 +129,11 @@ TEST_F(SessionsAtWork, NotificationsAreNeitherMissedNorDoubled) {
     std::atomic<int> produced{0};
     repeat(pair_->conninfo(),
            [&](PGconn* connection) { bench::run(connection, fmt::format("NOTIFY jobs, '{}'", produced++)); });
-    for (int n = 0; n < kSwitches; ++n) {
-        drain();
-        pair_->change();
+    for (int n = 0; n < switches(); ++n) {
+        // A consumer that does not read could not be moved once all buffers are full.
+        auto change = std::async(std::launch::async, [] { pair_->change(); });
+        while (change.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) drain();
+        change.get();
     }
     join();
     bench::run(consumer.get(), "SELECT 1");  // what was sent before has come with its answer
@@ -130,6 +170,31 @@ TEST_F(SessionsAtWork, NoTenantEverSeesAnothersRows) {
     change_often();
     join();
     EXPECT_GT(looks, 4U);
+}
+
+TEST_F(SessionsAtWork, DriversThatCacheStatementsSeeWhatTheirTwinsSeeOnASingleServer) {
+    const std::string seed = std::to_string(std::random_device()());
+    std::cout << "seed " << seed << std::endl;
+    std::vector<std::unique_ptr<bench::Program>> all;
+    for (const std::string driver : {"pg", "postgres"}) {
+        const std::vector<std::string> arguments{driver,          std::to_string(pair_->turnout().port()),
+                                                 "app",           std::to_string(pair_->blue().port()),
+                                                 "twin",          "tenant",
+                                                 Pair::kPassword, seed};
+        all.push_back(std::make_unique<bench::Program>(node("driver_twins.js", arguments)));
+    }
+    const auto all_work = [](const std::string& err, const std::string&) {
+        return std::count(err.begin(), err.end(), '\n') == 3;
+    };
+    for (auto& twins : all) ASSERT_TRUE(twins->read_until(all_work)) << "it ended: " << twins->wait().out;
+    change_often();
+    for (auto& twins : all) {
+        twins->signal(SIGINT);
+        const bench::Exit exit = twins->wait();
+        const boost::json::object result = boost::json::parse(exit.out).as_object();
+        for (const boost::json::value& difference : result.at("differences").as_array()) ADD_FAILURE() << difference;
+        EXPECT_GT(result.at("looks").to_number<int>(), 0);
+    }
 }
 
 }  // namespace

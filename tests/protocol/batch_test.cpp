@@ -92,18 +92,52 @@ TEST(Batch, OnlyCommandsThatTheServerUndoesWholeLeaveNothing) {
     }
 }
 
+/// The keys and `shared`, as text; "-" if it is something else.
+std::string lock_of(const OneCommand& command) {
+    const std::optional<LockCall> call = lock_it_waits_for(command);
+    if (!call) return "-";
+    std::string text = call->shared ? "shared" : "exclusive";
+    for (const std::int64_t key : call->keys) text += " " + std::to_string(key);
+    return text;
+}
+
 TEST(Batch, AStatementThatOnlyWaitsForALockIsKnownByItsForm) {
-    for (const char* text : {"SELECT pg_advisory_lock(42)", "select pg_catalog.pg_advisory_lock_shared ( 1, -2 );",
-                             "SELECT pg_advisory_lock($1::bigint)", "SELECT pg_advisory_lock($1, $2)"}) {
-        EXPECT_TRUE(only_waits_for_a_lock(text)) << text;
-    }
+    const auto lock = [](std::string_view text) { return lock_of({std::string(text), "select", {}}); };
+    EXPECT_EQ(lock("SELECT pg_advisory_lock(42)"), "exclusive 42");
+    EXPECT_EQ(lock("select pg_catalog.pg_advisory_lock_shared ( 1, -2 );"), "shared 1 -2");
+    EXPECT_EQ(lock("SELECT pg_advisory_lock(-9223372036854775808::bigint)"), "exclusive -9223372036854775808");
     for (const char* text :
          {"SELECT pg_advisory_lock(g) FROM generate_series(1, 8) g", "SELECT pg_advisory_lock(1), pg_advisory_lock(2)",
           "SELECT pg_advisory_lock(f(1))", "SELECT pg_try_advisory_lock(1)", "SELECT pg_advisory_xact_lock(1)",
           "SELECT other.pg_advisory_lock(1)", "SELECT pg_advisory_lock((SELECT 1))", "UPDATE t SET n = 1",
-          "SELECT pg_advisory_lock(1", ""}) {
-        EXPECT_FALSE(only_waits_for_a_lock(text)) << text;
+          "SELECT pg_advisory_lock(3 - 1)", "SELECT pg_advisory_lock(1e3)", "SELECT pg_advisory_lock(1, 2, 3)",
+          "SELECT pg_advisory_lock(1, 5000000000)", "SELECT pg_advisory_lock($1)", "SELECT pg_advisory_lock()",
+          "SELECT pg_advisory_lock(1", "SELECT pg_advisory_lock(1:int)", "SELECT \"pg_advisory_lock\"(1)", ""}) {
+        EXPECT_EQ(lock(text), "-") << text;
     }
+}
+
+TEST(Batch, TheKeysOfALockMayBeParametersInEitherFormat) {
+    const auto lock = [](std::string_view text, std::vector<std::int16_t> formats,
+                         std::vector<std::string_view> values) {
+        std::string bytes;
+        append(bytes, Parse{"", text, {}});
+        Bind bind;
+        for (const std::int16_t format : formats) bind.parameter_formats.push_back(format);
+        for (const std::string_view value : values) bind.parameters.emplace_back(value);
+        append(bytes, bind);
+        append(bytes, Execute{});
+        append_sync(bytes);
+        return lock_of(read_one_command(bytes, StatementBook()));
+    };
+    const std::string_view minus_two("\xff\xff\xff\xff\xff\xff\xff\xfe", 8), seven("\0\0\0\7", 4);
+    EXPECT_EQ(lock("SELECT pg_advisory_lock($1)", {}, {"42"}), "exclusive 42");
+    EXPECT_EQ(lock("SELECT pg_advisory_lock($2::int, $1::int)", {0}, {"-1", "2"}), "exclusive 2 -1");
+    EXPECT_EQ(lock("SELECT pg_advisory_lock($1)", {1}, {minus_two}), "exclusive -2");
+    EXPECT_EQ(lock("SELECT pg_advisory_lock_shared($1, $2)", {1, 0}, {seven, "8"}), "shared 7 8");
+    EXPECT_EQ(lock("SELECT pg_advisory_lock($1)", {}, {"a name"}), "-");
+    EXPECT_EQ(lock("SELECT pg_advisory_lock($1)", {1}, {"123"}), "-") << "three bytes are no integer";
+    EXPECT_EQ(lock("SELECT pg_advisory_lock($2)", {}, {"42"}), "-");
 }
 
 }  // namespace

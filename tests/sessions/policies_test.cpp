@@ -1,7 +1,9 @@
 // Sessions that cannot wait for their safe point: what becomes of their transactions and statements when the server
 // changes, on real servers.
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <fstream>
 #include <future>
 #include <memory>
 #include <sstream>
@@ -342,6 +344,74 @@ TEST_F(Policies, AStatementThatWaitsForAnAdvisoryLockIsRunAgainWhateverThePolicy
     EXPECT_EQ(waiter->replies(), "T D C Z(I)");
     EXPECT_EQ(waiter->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
               "2");
+}
+
+/// Whether a SIGINT waits for a process that is stopped.
+bool is_interrupted(std::int32_t pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("ShdPnd:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1U) != 0;
+    }
+    throw std::runtime_error("no process " + std::to_string(pid));
+}
+
+TEST_F(Policies, ALockThatIsGrantedAtTheMomentOfTheCancelIsNotLeftBehind) {
+    for (const bool switched : {false, true}) {
+        SCOPED_TRACE(switched);
+        plane_ = std::make_unique<Plane>(*blue_, *green_);
+        auto holder = client(), waiter = client();
+        holder->query("SELECT pg_advisory_lock(42)");
+        holder->replies();
+        waiter->query("SELECT pg_advisory_lock(7)");
+        waiter->replies();
+        waiter->send(extended("SELECT pg_advisory_lock(42)"));
+        wait_on_blue("advisory");
+        CloseRequest request;
+        request.lock_waiters = lock_waiters();
+        ASSERT_EQ(request.lock_waiters.size(), 1U);
+        const std::int32_t backend = request.lock_waiters[0].server_pid;
+        ASSERT_EQ(::kill(backend, SIGSTOP), 0);
+        // The lock is its own, and it does not know yet.
+        EXPECT_EQ(holder->value("SELECT pg_advisory_unlock(42)"), "t");
+        auto drained = plane_->close(std::chrono::minutes(1), request);
+        while (!is_interrupted(backend)) std::this_thread::yield();
+        ASSERT_EQ(::kill(backend, SIGCONT), 0);
+        ASSERT_EQ(drained.get().outcome, Outcome::drained);
+        if (switched) {
+            ASSERT_TRUE(plane_->claim());
+            plane_->open_to_other();
+            EXPECT_EQ(plane_->finish_moves().failed, 0U);
+        } else {
+            plane_->give_up();
+        }
+        EXPECT_EQ(waiter->replies(), "1 2 D C Z(I)");
+        EXPECT_EQ(waiter->value("SHOW port"), switched ? green_port() : std::to_string(blue_->port()));
+        EXPECT_EQ(holder->value("SELECT pg_try_advisory_lock(42)"), "f");
+        for (const std::string key : {"42", "7"}) {
+            EXPECT_EQ(waiter->value("SELECT pg_advisory_unlock(" + key + ")"), "t");
+            EXPECT_EQ(waiter->value("SELECT pg_advisory_unlock(" + key + ")"), "f") << key << " was held twice";
+        }
+    }
+}
+
+TEST_F(Policies, AStatementThatItsOwnTimeOutEndedIsNotRunAgain) {
+    auto a = client();
+    a->query("SET statement_timeout = '500ms'");
+    a->replies();
+    const std::int32_t backend = plane_->session(a->pid()).server_pid;
+    const auto began = Clock::now();
+    a->query("INSERT INTO t SELECT 1 FROM pg_sleep(600)");
+    plane_->wait_for_state(a->pid(), "active");
+    // Both the time-out and the cancel wait for it.
+    ASSERT_EQ(::kill(backend, SIGSTOP), 0);
+    auto drained = plane_->close(std::chrono::minutes(1), cancelling());
+    while (!a->has_something() && !is_interrupted(backend)) std::this_thread::yield();
+    std::this_thread::sleep_until(began + std::chrono::milliseconds(500));
+    ASSERT_EQ(::kill(backend, SIGCONT), 0);
+    ASSERT_EQ(drained.get().outcome, Outcome::drained);
+    plane_->give_up();
+    const std::string replies = a->replies();
+    EXPECT_TRUE(replies == "E(40001) Z(I)" || replies == "E(57014) Z(I)") << replies;
 }
 
 // ------------------------------------------------------------------------------------------------- pinned sessions

@@ -1,0 +1,179 @@
+// Many sessions: the window with 2,000 connected, 16 of them writing, beside the window with 20, in the same run. Few,
+// many, and few again, so that a machine that gets slower or faster meanwhile does not decide. Afterwards every session
+// is asked something.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <future>
+
+#include "bench/interrupt.hpp"
+#include "bench/json_fields.hpp"
+#include "bench/ledger.hpp"
+#include "bench/pq.hpp"
+#include "bench/served.hpp"
+#include "bench/terminal.hpp"
+#include "tests/support/cluster.hpp"
+
+namespace {
+
+using namespace turnout;
+using namespace turnout::bench;
+
+struct Options {
+    std::filesystem::path program;
+    int blue = 15;
+    int green = 17;
+    unsigned few = 20;
+    unsigned many = 2000;
+    unsigned writers = 16;
+    unsigned switches = 10;
+};
+
+/// The switches with so many sessions.
+struct Series {
+    std::string name;
+    unsigned sessions = 0;
+    std::vector<Microseconds> windows, drains, stalls;
+    std::int64_t attempts = 0, moved = 0, failed = 0;
+    unsigned deaf = 0;  ///< sessions that did not answer afterwards
+};
+
+class SessionsBench {
+  public:
+    SessionsBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
+
+    int run() {
+        prepare();
+        LedgerSettings settings;
+        settings.conninfo = turnout_->conninfo("app", "app");
+        settings.writers = options_.writers;
+        Ledger ledger(settings);
+        ledger.start();
+        std::vector<Series> all{measure("few", options_.few), measure("many", options_.many),
+                                measure("few again", options_.few)};
+        ledger.stop();
+        const Audit books = audit({&ledger}, turnout_->conninfo("app", "app"));
+        tell(all, ledger.totals(), books);
+        bool clean = books.clean() && ledger.totals().errors + ledger.totals().reconnects == 0;
+        for (const Series& series : all) clean = clean && series.deaf == 0 && series.failed == 0;
+        return clean ? 0 : 1;
+    }
+
+  private:
+    std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) const {
+        support::ClusterOptions options;
+        options.major = major;
+        options.name = name;
+        options.settings = {{"shared_buffers", "256MB"},
+                            {"max_wal_size", "4GB"},
+                            {"max_connections", std::to_string(options_.many + 100)}};
+        return std::make_unique<support::Cluster>(std::move(options));
+    }
+    void prepare();
+    Series measure(const std::string& name, unsigned sessions);
+    void tell(const std::vector<Series>& all, const Totals& totals, const Audit& books);
+
+    Options options_;
+    Terminal& terminal_;
+    std::unique_ptr<support::Cluster> blue_, green_;
+    std::unique_ptr<Served> turnout_;
+};
+
+void SessionsBench::prepare() {
+    terminal_.live("starting two servers and turnout, copying");
+    auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
+    blue_ = make_server(options_.blue, "blue");
+    green_ = green.get();
+    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
+    blue_->execute("CREATE DATABASE app OWNER app");
+    install_ledger(with(with(blue_->conninfo("app"), "user", "app"), "password", "app"));
+    ServedOptions served;
+    served.program = options_.program;
+    served.blue = blue_->conninfo("");
+    served.green = green_->conninfo("");
+    // So many logins take their time on a small machine.
+    served.lines = {{"switch", R"(deadline = "600s")"}};
+    turnout_ = std::make_unique<Served>(std::move(served));
+    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
+}
+
+Series SessionsBench::measure(const std::string& name, unsigned sessions) {
+    Series series{.name = name, .sessions = sessions};
+    std::vector<Connection> idle;
+    while (idle.size() + options_.writers < sessions) {
+        check_interrupted();
+        idle.push_back(connect(turnout_->conninfo("app", "app")));
+        terminal_.live(fmt::format("{}: {} of {} sessions", name, idle.size() + options_.writers, sessions));
+    }
+    for (unsigned i = 1; i <= options_.switches; ++i) {
+        check_interrupted();
+        terminal_.live(fmt::format("{}: switch {} of {} with {} sessions", name, i, options_.switches, sessions));
+        const bool back = text(turnout_->status(), "active") == "green";
+        const boost::json::object report = turnout_->report({back ? "rollback" : "switch"});
+        series.windows.emplace_back(integer(report, "window_us"));
+        series.drains.emplace_back(phase_us(report, "drain"));
+        series.stalls.emplace_back(integer(member(report, "stall_us"), "max"));
+        series.attempts += integer(report, "attempts");
+        series.moved += integer(member(report, "sessions"), "moved");
+        series.failed += integer(member(report, "sessions"), "failed");
+    }
+    for (const Connection& session : idle) {
+        const Result answer{PQexec(session.get(), "SELECT count(*) FROM ledger_balances")};
+        if (PQresultStatus(answer.get()) != PGRES_TUPLES_OK) ++series.deaf;
+    }
+    return series;
+}
+
+void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, const Audit& books) {
+    terminal_.heading(fmt::format("{} switches each, {} sessions writing, PostgreSQL {} and {}, fsync on, µs: p50 / max",
+                                  options_.switches, options_.writers, options_.blue, options_.green));
+    const auto two = [](const std::vector<Microseconds>& sample) {
+        const Distribution d = distribution_of(sample);
+        return fmt::format("{} / {}", grouped(d.p50.count()), grouped(d.max.count()));
+    };
+    std::vector<std::vector<std::string>> rows;
+    for (const Series& series : all) {
+        rows.push_back({fmt::format("{} ({} sessions)", series.name, series.sessions), "window " + two(series.windows),
+                        "drain " + two(series.drains), "longest stall " + two(series.stalls),
+                        fmt::format("{} attempts, {} moves, {} failed, {} without an answer afterwards",
+                                    series.attempts, series.moved, series.failed, series.deaf)});
+    }
+    terminal_.table(rows);
+    std::vector<Microseconds> few = all[0].windows;
+    few.insert(few.end(), all[2].windows.begin(), all[2].windows.end());
+    const auto median = [](const std::vector<Microseconds>& sample) {
+        return static_cast<double>(std::max<std::int64_t>(distribution_of(sample).p50.count(), 1));
+    };
+    terminal_.table({{"window with many / with few, medians", fmt::format("{:.2f}", median(all[1].windows) / median(few))},
+                     {"writes, errors, reconnects",
+                      fmt::format("{}, {}, {}", totals.writes, totals.errors, totals.reconnects)},
+                     {"audit", books.summary()}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    // Built beside this program, one folder up.
+    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
+    CLI::App app{"Compares the window with many connected sessions with that of few."};
+    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
+    app.add_option("--blue", options.blue, "major version")->capture_default_str();
+    app.add_option("--green", options.green, "major version")->capture_default_str();
+    app.add_option("--few", options.few, "sessions")->capture_default_str();
+    app.add_option("--many", options.many, "sessions")->capture_default_str();
+    app.add_option("--writers", options.writers, "of them")->capture_default_str();
+    app.add_option("--switches", options.switches, "with each number")->capture_default_str();
+    CLI11_PARSE(app, argc, argv);
+    Terminal terminal;
+    try {
+        catch_interrupts();
+        return SessionsBench(options, terminal).run();
+    } catch (const Interrupted&) {
+        return 130;
+    } catch (const std::exception& error) {
+        terminal.bad(error.what());
+        return 1;
+    }
+}
