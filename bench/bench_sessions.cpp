@@ -126,8 +126,9 @@ Series SessionsBench::measure(const std::string& name, unsigned sessions) {
 }
 
 void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, const Audit& books) {
-    terminal_.heading(fmt::format("{} switches each, {} sessions writing, PostgreSQL {} and {}, fsync on, µs: p50 / max",
-                                  options_.switches, options_.writers, options_.blue, options_.green));
+    terminal_.heading(
+        fmt::format("{} switches each, {} sessions writing, PostgreSQL {} and {}, fsync on, µs: p50 / max",
+                    options_.switches, options_.writers, options_.blue, options_.green));
     const auto two = [](const std::vector<Microseconds>& sample) {
         const Distribution d = distribution_of(sample);
         return fmt::format("{} / {}", grouped(d.p50.count()), grouped(d.max.count()));
@@ -145,10 +146,10 @@ void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, c
     const auto median = [](const std::vector<Microseconds>& sample) {
         return static_cast<double>(std::max<std::int64_t>(distribution_of(sample).p50.count(), 1));
     };
-    terminal_.table({{"window with many / with few, medians", fmt::format("{:.2f}", median(all[1].windows) / median(few))},
-                     {"writes, errors, reconnects",
-                      fmt::format("{}, {}, {}", totals.writes, totals.errors, totals.reconnects)},
-                     {"audit", books.summary()}});
+    terminal_.table(
+        {{"window with many / with few, medians", fmt::format("{:.2f}", median(all[1].windows) / median(few))},
+         {"writes, errors, reconnects", fmt::format("{}, {}, {}", totals.writes, totals.errors, totals.reconnects)},
+         {"audit", books.summary()}});
 }
 
 }  // namespace

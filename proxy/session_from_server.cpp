@@ -255,6 +255,9 @@ void Session::backend_lost(const std::shared_ptr<Backend>& backend) {
     if (backend != current_ || closing_) return;
     replied_.notify();
     if (ended_by_client_) return;
+    // What was kept back because of a cancel is not run again after this: the client hears it.
+    keeping_back_ = false;
+    if (!kept_back_.empty()) send_to_client(std::exchange(kept_back_, {}));
     // A FATAL of the server's own has been forwarded as it was; where it said nothing, the proxy does.
     if (backend->said_fatal) return close();
     end("08006", fmt::format("the connection to the database server ({}) was lost", name(backend->side)),

@@ -230,6 +230,15 @@ TEST_F(Policies, UnderCancelAStatementInATransactionEndsWith40001) {
 
 // ---------------------------------------------------------------------------------- statements that are run again
 
+/// Whether a SIGINT waits for a process that is stopped.
+bool is_interrupted(std::int32_t pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("ShdPnd:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1U) != 0;
+    }
+    throw std::runtime_error("no process " + std::to_string(pid));
+}
+
 TEST_F(Policies, UnderCancelAStatementOfItsOwnIsRunAgainUnnoticed) {
     auto by_query = client(), extended_one = client(), prepared = client();
     by_query->query("INSERT INTO t SELECT 7 FROM pg_sleep(1)");
@@ -298,6 +307,68 @@ TEST_F(Policies, WhatMayHaveLeftSomethingBehindIsNotRunAgain) {
     EXPECT_EQ(green_->value("SELECT count(*) FROM t"), "0") << "nothing was run on the other side";
 }
 
+TEST_F(Policies, AnIndexBuiltConcurrentlyIsNotBuiltTwice) {
+    RawClient reader(blue_->port(), "postgres", "postgres");  // past the proxy: the building waits for it
+    reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t; LOCK TABLE t IN ACCESS SHARE MODE");
+    reader.replies();
+    auto a = client();
+    a->query("CREATE INDEX CONCURRENTLY half_built ON t (n)");
+    wait_on_blue("virtualxid");
+    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_->give_up();
+    EXPECT_EQ(a->replies(), "E(40001) Z(I)");
+    EXPECT_EQ(blue_->value("SELECT count(*) FROM pg_index WHERE NOT indisvalid"), "1") << "the first attempt's";
+    reader.query("ROLLBACK");
+    reader.replies();
+    blue_->execute("DROP INDEX half_built");
+}
+
+TEST_F(Policies, ADatabaseThatAPipelineMadeIsNotMadeTwice) {
+    auto a = client();
+    a->send(extended("CREATE DATABASE made", false) + extended("SELECT pg_sleep(600)"));
+    wait_on_blue("PgSleep");
+    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_->give_up();
+    EXPECT_EQ(a->replies(), "1 2 C 1 2 E(40001) Z(I)");
+    blue_->execute("DROP DATABASE made");
+}
+
+TEST_F(Policies, AStatementThatIsTooLargeToBeKeptIsNotRunAgain) {
+    auto a = client();
+    const std::string comment(64 * 1024, 'x');
+    a->query("INSERT INTO t SELECT 1 FROM pg_sleep(600) /* " + comment + " */");
+    wait_on_blue("PgSleep");
+    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_->give_up();
+    EXPECT_EQ(a->replies(), "E(40001) Z(I)");
+}
+
+TEST_F(Policies, WhatARowWasHeardOfIsNotRunAgain) {
+    auto a = client();
+    a->query("SELECT repeat('x', 100000) FROM generate_series(1, 2) UNION ALL SELECT 'y' FROM pg_sleep(600)");
+    EXPECT_EQ(a->next(2), "T D");
+    wait_on_blue("PgSleep");
+    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_->give_up();
+    EXPECT_EQ(a->replies(), "D E(40001) Z(I)");
+}
+
+TEST_F(Policies, AfterALostConnectionNothingIsRunAgain) {
+    auto a = client();
+    a->query("INSERT INTO t SELECT 1 FROM pg_sleep(600)");
+    wait_on_blue("PgSleep");
+    const std::int32_t backend = plane_->session(a->pid()).server_pid;
+    ASSERT_EQ(::kill(backend, SIGSTOP), 0);
+    auto drained = plane_->close(std::chrono::minutes(1), cancelling());
+    while (!is_interrupted(backend)) std::this_thread::yield();
+    // The end of the session comes before the cancel that waits.
+    ASSERT_EQ(::kill(backend, SIGTERM), 0);
+    ASSERT_EQ(::kill(backend, SIGCONT), 0);
+    EXPECT_EQ(drained.get().outcome, Outcome::drained);
+    plane_->give_up();
+    EXPECT_NE(a->transcript_to_the_end().find("57P01"), std::string::npos);
+}
+
 TEST_F(Policies, TheClientsOwnCancelIsNotMistakenForOurs) {
     auto a = client();
     a->query("SELECT pg_sleep(600)");
@@ -344,15 +415,6 @@ TEST_F(Policies, AStatementThatWaitsForAnAdvisoryLockIsRunAgainWhateverThePolicy
     EXPECT_EQ(waiter->replies(), "T D C Z(I)");
     EXPECT_EQ(waiter->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"),
               "2");
-}
-
-/// Whether a SIGINT waits for a process that is stopped.
-bool is_interrupted(std::int32_t pid) {
-    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-    for (std::string line; std::getline(status, line);) {
-        if (line.starts_with("ShdPnd:")) return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1U) != 0;
-    }
-    throw std::runtime_error("no process " + std::to_string(pid));
 }
 
 TEST_F(Policies, ALockThatIsGrantedAtTheMomentOfTheCancelIsNotLeftBehind) {
