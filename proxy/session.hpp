@@ -228,6 +228,9 @@ class Session : public std::enable_shared_from_this<Session> {
     // session_statements.cpp
     Task<std::string> ask_type_names(Backend& backend, const std::set<std::uint32_t>& types, TypeNames& out);
     Task<std::string> learn_statements();
+    void keep_descriptions(const std::vector<std::string>& names,
+                           const std::vector<std::optional<StatementTypes>>& descriptions, const TypeNames& type_names,
+                           Side side);
     Task<std::string> replay_statements(Backend& backend);
     Task<std::string> drop_statements_that_differ(Backend& backend);
 

@@ -50,24 +50,32 @@ Task<std::string> Session::learn_statements() {
     asking_ = true;
     set_busy(true);
     std::string failure = co_await ask(*backend, questions.bytes, described);
-    const auto descriptions = read_descriptions(described);
-    if (!described.lost) failure.clear();  // one that cannot be described cannot be used either
-    if (failure.empty() && descriptions.size() != names.size()) failure = "the server's answer is incomplete";
+    auto descriptions = read_descriptions(described);
+    if (!described.lost && backend->stream->open()) failure.clear();  // one that cannot be described cannot be used
+    if (descriptions.size() != names.size()) descriptions.assign(names.size(), std::nullopt);  // more than is kept
     for (const auto& description : descriptions) {
         if (description) add_types(*description, unstable);
     }
     TypeNames type_names;
     if (failure.empty()) failure = co_await ask_type_names(*backend, unstable, type_names);
     asking_ = false;
+    if (failure.empty()) keep_descriptions(names, descriptions, type_names, backend->side);
     set_busy(false);
     wake();
-    if (!failure.empty()) co_return fmt::format("the types of its prepared statements: {}", failure);
+    if (failure.empty()) co_return failure;
+    co_return fmt::format("the types of its prepared statements: {}", failure);
+}
+
+/// What the session's own server said of its statements.
+void Session::keep_descriptions(const std::vector<std::string>& names,
+                                const std::vector<std::optional<StatementTypes>>& descriptions,
+                                const TypeNames& type_names, Side side) {
     for (std::size_t i = 0; i < names.size(); ++i) {
         const protocol::LiveStatement* statement = ledger_.statements().find(names[i]);
         if (statement == nullptr) continue;
         std::set<std::uint32_t> in_parse;
         add_types_in_parse(statement->parse, in_parse);
-        KnownStatement known{statement->born, backend->side, {}, {}};
+        KnownStatement known{statement->born, side, {}, {}};
         if (descriptions[i]) known.types = types_by_name(*descriptions[i], type_names);
         for (const std::uint32_t type : in_parse) {
             const auto name = type_names.find(type);
@@ -75,7 +83,6 @@ Task<std::string> Session::learn_statements() {
         }
         known_statements_[names[i]] = std::move(known);
     }
-    co_return std::string();
 }
 
 /// Makes the statements on a backend that live now. One whose types are not known and are numbered differently there
