@@ -260,6 +260,16 @@ asio::awaitable<void> prepare_schema_mark(PgConnection& active) {
 
 std::string schema_mark(const PgResult& result) { return result.as<std::string>(0, 0); }
 
+asio::awaitable<std::vector<std::string>> read_schema_marks(const Cluster& cluster, Side active) {
+    std::vector<std::string> marks;
+    for (const std::string& database : cluster.databases()) {
+        const PgConnection::Ptr connection = co_await cluster.connect(active, database);
+        const PgResult result = co_await connection->query(kSchemaMarkSql);
+        marks.push_back(schema_mark(result));
+    }
+    co_return marks;
+}
+
 asio::awaitable<std::vector<Uncarried>> find_uncarried(PgConnection& source, PgConnection& subscriber) {
     const bool lists = source.server_version() >= 150000;  // row filters and column lists
     const PgResult published = co_await source.query(fmt::format(

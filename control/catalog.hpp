@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/pg_connection.hpp"
+#include "control/side.hpp"
 
 namespace turnout::control {
 
@@ -34,6 +35,9 @@ std::vector<SchemaDifference> compare(const Schema& blue, const Schema& green);
 inline constexpr const char* kSchemaMark = "turnout_schema_mark";
 asio::awaitable<void> prepare_schema_mark(PgConnection& active);
 std::string schema_mark(const PgResult& result);
+/// The marks of all switched databases, in their order, over connections of its own. Read before the schemas are
+/// compared: then what is changed later shows. Throws PgError.
+asio::awaitable<std::vector<std::string>> read_schema_marks(const Cluster& cluster, Side active);
 
 /// A table that is not carried by a stream as it must be.
 struct Uncarried {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "control/catalog.hpp"
 #include "control/controller.hpp"
 #include "control/dismantle.hpp"
 #include "control/own_sessions.hpp"
@@ -162,6 +163,7 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     input.rehearsal = options.kind == SwitchKind::rehearse;
     input.end_bypassing = options.bypassing == Bypassing::end && !input.rehearsal;
     input.no_way_back = options.no_way_back;
+    options.schema_marks = co_await read_schema_marks(cluster_, before.side);
     const PreflightReport preflight_report = co_await preflight(cluster_, std::move(input));
     if (preflight_report.refused()) co_return preflight_refusal(tag(command.verb), preflight_report);
     if (command.options.verify) {

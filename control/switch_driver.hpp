@@ -32,6 +32,9 @@ struct SwitchOptions {
     bool no_way_back = false;                ///< goes on where the stream back is missing or leaves out tables
     bool hidden_state = false;               ///< PreflightReport::hidden_state
     std::vector<std::string> setting_names;  ///< PreflightReport::setting_names
+    /// read_schema_marks() from before the schemas were compared: what differs from them behind the gate makes the
+    /// switch refuse. Empty: they were not compared, and only what is changed from the warm-up on is noticed.
+    std::vector<std::string> schema_marks;
     unsigned simultaneous_logins = 16;
     SwitchPatience patience;
     /// Whether this process still holds the lock on `from`; empty: nobody else can be in charge. Asked before each

@@ -58,7 +58,7 @@ SwitchRun::SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& s
       watch_(watch),
       executor_(executor),
       machine_(request),
-      servers_(cluster, request.from, doubtful),
+      servers_(cluster, request.from, doubtful, options_.schema_marks),
       alarm_(executor),
       changed_(executor, Clock::time_point::max()),
       here_(std::make_shared<bool>(true)) {}

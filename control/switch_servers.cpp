@@ -46,8 +46,14 @@ constexpr const char* kSynchronous = "SELECT current_setting('synchronous_standb
 
 }  // namespace
 
-SwitchServers::SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful)
-    : cluster_(cluster), from_(from), to_(other(from)), doubtful_(doubtful), databases_(cluster.databases().size()) {}
+SwitchServers::SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful,
+                             std::vector<std::string> schema_marks)
+    : cluster_(cluster),
+      from_(from),
+      to_(other(from)),
+      doubtful_(doubtful),
+      databases_(cluster.databases().size()),
+      schema_marks_(std::move(schema_marks)) {}
 
 // --------------------------------------------------------------------------------------------------------- connections
 
@@ -202,7 +208,8 @@ asio::awaitable<void> SwitchServers::warm_up_database(std::size_t i, bool set) {
         if (send_set_sequences(*database.setter, behind)) co_await database.setter->receive();
     }
     database.on_standby = now;
-    database.schema_mark = schema_mark(co_await database.facts->exec_prepared(kSchemaMark));
+    const PgResult mark = co_await database.facts->exec_prepared(kSchemaMark);
+    database.schema_mark = schema_marks_.empty() ? schema_mark(mark) : schema_marks_.at(i);
 }
 
 asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_transaction) {

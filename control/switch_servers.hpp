@@ -25,8 +25,8 @@ namespace turnout::control {
 
 class SwitchServers {
   public:
-    /// `doubtful` outlives this object and the switch.
-    SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful);
+    /// `doubtful` outlives this object and the switch. `schema_marks`: see SwitchOptions.
+    SwitchServers(const Cluster& cluster, Side from, DoubtfulBackends& doubtful, std::vector<std::string> schema_marks);
 
     // ---- while nobody waits; all throw PgError
     asio::awaitable<std::vector<std::string>> find_uncarried_tables(bool no_way_back);
@@ -83,6 +83,7 @@ class SwitchServers {
     Side to_;
     DoubtfulBackends& doubtful_;
     std::vector<Database> databases_;
+    std::vector<std::string> schema_marks_;
     std::unique_ptr<Journal> active_journal_;
     std::unique_ptr<Journal> standby_journal_;
 };

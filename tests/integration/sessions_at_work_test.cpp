@@ -171,8 +171,8 @@ TEST_F(SessionsAtWork, NoTenantEverSeesAnothersRows) {
     EXPECT_GT(looks, 4U);
 }
 
-// Only by `./dev soak`: two drivers and their twins want more of a machine than every test run has to give.
-TEST_F(SessionsAtWork, DISABLED_DriversThatCacheStatementsSeeWhatTheirTwinsSeeOnASingleServer) {
+// Two drivers and their twins want more of a machine than every test run has to give.
+TEST_F(SessionsAtWork, SoakDriversThatCacheStatementsSeeWhatTheirTwinsSeeOnASingleServer) {
     const std::string seed = std::to_string(std::random_device()());
     std::cout << "seed " << seed << std::endl;
     std::vector<std::unique_ptr<bench::Program>> all;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "control/catalog.hpp"
 #include "control/switch_report.hpp"
 #include "tests/switching/rig.hpp"
 
@@ -52,6 +53,17 @@ TEST_F(SwitchingTest, forth_and_back_under_writers_loses_and_doubles_nothing) {
         EXPECT_EQ(process_->state_file.load(), (ServedState{i + 2, {}}));
         times.add(report);
     }
+    audit();
+}
+
+/// Somebody makes a table while the schemas are being compared, or between that and the switch.
+TEST_F(SwitchingTest, what_is_changed_behind_the_comparison_of_the_schemas_makes_it_refuse) {
+    SwitchOptions wanted = options();
+    wanted.schema_marks = process_->thread.await(read_schema_marks(process_->cluster, Side::blue));
+    server(Side::blue).execute("CREATE TABLE made_meanwhile (id int PRIMARY KEY)", "app");
+    const SwitchReport report = process_->thread.await(process_->switcher.run(wanted, {}));
+    EXPECT_EQ(name(report.outcome), "refused") << to_text(report);
+    EXPECT_EQ(active(), Side::blue);
     audit();
 }
 
