@@ -150,8 +150,9 @@ ServedOptions PeerStage::served_options(const fs::path& program, unsigned worker
     ServedOptions options;
     options.program = program;
     options.start = false;
-    options.blue = blue_->conninfo("");
-    options.green = green_->conninfo("");
+    // By TCP and without TLS, as the peers.
+    options.blue = with(with(blue_->conninfo(""), "host", "127.0.0.1"), "sslmode", "disable");
+    options.green = with(with(green_->conninfo(""), "host", "127.0.0.1"), "sslmode", "disable");
     options.lines = {{"proxy", fmt::format("workers = {}", workers)},
                      {"proxy.tls", "mode = \"allow\""},
                      {"proxy.tls", "cert = \"" + blue_->certificate().string() + "\""},
