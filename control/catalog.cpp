@@ -145,7 +145,8 @@ std::vector<std::string> other_readings() {
                     kUsers, fmt::format(fmt::runtime(kFree), "pg_namespace", "n.oid")));
     all.push_back(
         "SELECT 'event trigger ' || quote_ident(evtname), format('%s %s %s', evtevent, evtenabled, evtfoid::regproc) "
-        "FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
+        "FROM pg_event_trigger e WHERE evtname !~ '^turnout_' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid "
+        "= "
         "'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')");
     return all;
 }
@@ -185,13 +186,14 @@ SELECT concat_ws(' ',
   (SELECT concat(count(*), ':', sum(hashtextextended(concat(g.oid, g.tgenabled), 0))) FROM pg_trigger g
      JOIN relations r ON r.oid = g.tgrelid WHERE NOT g.tgisinternal),
   (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_proc WHERE oid >= 16384
-     AND pronamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_temp')),
+     AND pronamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^(pg_temp|turnout$)')),
   (SELECT concat(count(*), ':', sum(oid::bigint)) FROM pg_enum),
   (SELECT concat(count(*), ':', sum(oid::bigint)) FROM pg_type WHERE oid >= 16384 AND typtype IN ('d', 'e', 'r')),
   (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_policy),
   (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_rewrite WHERE oid >= 16384),
   (SELECT concat(count(*), ':', sum(oid::bigint)) FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'),
-  (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_event_trigger),
+  (SELECT concat(count(*), ':', sum(xmin::text::bigint)) FROM pg_event_trigger
+     WHERE evtname !~ '^turnout_'),
   (SELECT concat(count(*), ':', sum(s.xmin::text::bigint)) FROM pg_sequence s JOIN relations r ON r.oid = s.seqrelid)))";
 
 /// Tables that must be carried, with what their publication says of them.

@@ -3,6 +3,9 @@
 //   each switched database, both sides   schema turnout
 //                                          tables mark_blue, mark_green: one row (id 1), on both sides; mark_X is
 //                                          published by X only, so that no change can circulate
+//                                          table schema_change, function note_schema_change, which the event triggers
+//                                          turnout_schema_change and turnout_schema_drop call while a switch is
+//                                          prepared
 //                                        publication turnout_tables: every permanent table, listed by name
 //                                        publication turnout_mark: the marker table of the side it stands on
 //   on each side, towards it             subscription turnout_to_<side> in each database (pg_subscription's names are

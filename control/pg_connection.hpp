@@ -123,6 +123,8 @@ class PgConnection {
 
     /// True until a failure or close(); a silent loss shows at the next call.
     bool is_alive() const { return conn_ != nullptr && PQstatus(conn_) == CONNECTION_OK; }
+    /// A transaction block is open on it, or a statement under way.
+    bool in_transaction() const { return conn_ != nullptr && PQtransactionStatus(conn_) != PQTRANS_IDLE; }
     void close();
     /// Asks the server to cancel what runs, from a thread of its own (PQcancel blocks); returns at once.
     void cancel_statement();

@@ -124,7 +124,8 @@ constexpr Query kLoginTriggers{
 constexpr Query kEventTriggers{
     Where::databases, Severity::warn, 0,
     "SELECT evtname::text, format('ALTER EVENT TRIGGER %I DISABLE', evtname) FROM pg_event_trigger e WHERE evtevent <> "
-    "'login' AND evtenabled <> 'D' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
+    "'login' AND evtenabled <> 'D' AND evtname !~ '^turnout_' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid "
+    "= "
     "'pg_event_trigger'::regclass "
     "AND d.objid = e.oid AND d.deptype = 'e')",
     "event triggers also fire for what turnout itself makes and drops"};

@@ -164,10 +164,14 @@ asio::awaitable<void> prepare_nudge(PgConnection& source) {
         kNudge, fmt::format("UPDATE {} SET beat = $1 WHERE id = 1", names::qualified_marker_table(source.side())));
 }
 
-asio::awaitable<void> prepare_seen(PgConnection& subscriber) {
-    co_await subscriber.prepare(kSeen, fmt::format("SELECT beat FROM {} WHERE id = 1",
-                                                   names::qualified_marker_table(other(subscriber.side()))));
-    co_await subscriber.exec_prepared(kSeen);
+asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream) {
+    co_await source.prepare(kPosition, "SELECT pg_current_wal_insert_lsn()");
+    co_await source.prepare(
+        kReplayed,
+        "SELECT EXISTS (SELECT FROM pg_get_replication_slots() s JOIN pg_stat_get_wal_senders() w ON w.pid = "
+        "s.active_pid WHERE s.slot_name = $1::name AND w.replay_lsn >= $2::pg_lsn)");
+    co_await source.exec_prepared(kPosition);
+    co_await source.exec_prepared(kReplayed, stream.slot, "0/0");
 }
 
 asio::awaitable<std::int64_t> send_beat(PgConnection& source, Clock::time_point deadline) {

@@ -24,26 +24,29 @@ using SequenceValues = std::map<std::string, SequenceValue, std::less<>>;
 /// Those of `now` that `before` lacks or has otherwise.
 SequenceValues changed(const SequenceValues& before, const SequenceValues& now);
 
-/// Reads all sequences of one database (temporary ones and turnout's own excepted) over one connection, in one round
-/// trip once prepared.
+/// Reads all sequences of one database (temporary ones and turnout's own excepted) over one connection.
 class SequenceReader {
   public:
     explicit SequenceReader(PgConnection& connection) : connection_(connection) {}
 
-    /// Prepares, and learns which sequences have never been called: pg_sequence_last_value is NULL for those, and their
-    /// own row must be asked. Repeat it before each window; a sequence that joined them since costs one more round
-    /// trip.
-    asio::awaitable<void> prepare();
-    /// Puts the questions into the connection's pipeline.
-    void send();
-    /// Takes the answers of send(), which must be the next in the pipeline; nothing may stand behind them in it.
-    asio::awaitable<SequenceValues> receive();
-    /// send() and receive().
-    asio::awaitable<SequenceValues> read();
+    /// Reads them all and remembers what it read, for changes(). May be repeated.
+    asio::awaitable<SequenceValues> prepare();
+    /// Those that have another value than prepare() read, in one round trip that asks each for its value and for
+    /// nothing else. One that had been called and counts as never called now costs one more. Throws PgError also if one
+    /// of them was dropped; what was made since is not seen (the schema mark is for that).
+    asio::awaitable<SequenceValues> changes();
 
   private:
+    struct Known {
+        std::string name;
+        SequenceValue value;
+    };
+    asio::awaitable<void> prepare_own_rows(const std::vector<std::string>& uncalled);
+
     PgConnection& connection_;
     bool prepared_ = false;
+    std::vector<Known> known_;
+    std::string oids_;      ///< of those, in their order: a parameter
     std::string uncalled_;  ///< the prepared statement for those never called; empty: there are none
     int serial_ = 0;        ///< part of its name: it is made anew by each prepare()
 };

@@ -10,6 +10,7 @@
 #include "control/catalog.hpp"
 #include "control/fence.hpp"
 #include "control/journal.hpp"
+#include "control/schema_watch.hpp"
 #include "control/strays.hpp"
 
 namespace turnout::control {
@@ -62,6 +63,14 @@ class Pair {
     /// What can be done without the standby.
     asio::awaitable<void> free_active() {
         if (!active_view_.fence.empty()) co_await lift_fence(*active_journal_);
+    }
+
+    /// The switch that put it up is over.
+    asio::awaitable<void> lower_schema_watches() {
+        for (std::size_t i = 0; copied_ && i < cluster_.databases().size(); ++i) {
+            co_await lower_schema_watch(on_active_[i]);
+            co_await lower_schema_watch(on_standby_[i]);
+        }
     }
 
     asio::awaitable<void> look();
@@ -194,6 +203,7 @@ asio::awaitable<void> settle_once(Pair& pair, std::int64_t generation, reply::Se
     if (left_meanwhile()) co_return;
     co_await pair.free_active();
     co_await pair.open_both();
+    co_await pair.lower_schema_watches();
     for (;;) {
         co_await pair.look();
         report.left.clear();

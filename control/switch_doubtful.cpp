@@ -19,7 +19,7 @@ constexpr Milliseconds kLook{2};
 }  // namespace
 
 bool DoubtfulBackends::note(const PgConnection& connection) {
-    if (connection.is_alive() && connection.outstanding() == 0) return false;
+    if (connection.is_alive() && connection.outstanding() == 0 && !connection.in_transaction()) return false;
     if (connection.backend_pid() != 0) pids_[index(connection.side())].insert(connection.backend_pid());
     return true;
 }

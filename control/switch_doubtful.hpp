@@ -16,7 +16,8 @@ namespace turnout::control {
 
 class DoubtfulBackends {
   public:
-    /// Remembers the backend if the connection is broken or owes an answer. True: it must not be used again.
+    /// Remembers the backend if the connection is broken, owes an answer or is in a transaction. True: it must not be
+    /// used again.
     bool note(const PgConnection& connection);
 
     /// Ends those of one side and waits until they are gone. Throws PgError if the side cannot be asked, or they are

@@ -7,6 +7,7 @@
 #include "control/catalog.hpp"
 #include "control/fence.hpp"
 #include "control/names.hpp"
+#include "control/schema_watch.hpp"
 
 namespace turnout::control {
 
@@ -14,6 +15,12 @@ namespace {
 
 /// No statement of a switch takes so long; what does is given up, and its backend ended.
 constexpr Milliseconds kCall{10000};
+/// How long the transactions that began before the schema was watched are waited for. Where one runs longer, the
+/// schema mark is read behind the gate.
+constexpr Milliseconds kOlderTransactions{1000};
+/// Looks for the last client's commit on the standby, about 60 µs each, before the marker's own commit is awaited: that
+/// commit takes a flush, and the marker is needed only if the client's was not the last record of the WAL.
+constexpr int kLooksBeforeMarker = 4;
 
 [[noreturn]] void refuse(Side side, std::string database, std::string message) {
     PgError::Fields fields;
@@ -66,7 +73,7 @@ asio::awaitable<void> SwitchServers::open(std::size_t i, PgConnection::Ptr Datab
     database.prepared = false;
     database.sequences.reset();
     database.standby_sequences.reset();
-    const bool on_standby = which == &Database::seen || which == &Database::setter;
+    const bool on_standby = which == &Database::setter;
     PgConnection::Ptr fresh = co_await cluster_.connect(on_standby ? to_ : from_, cluster_.databases()[i], synchronous);
     fresh->set_call_timeout(kCall);
     connection = std::move(fresh);
@@ -83,7 +90,7 @@ asio::awaitable<void> SwitchServers::open_all(std::size_t i) {
     co_await open(i, &Database::nudge, true);
     co_await open(i, &Database::reader, true);
     co_await open(i, &Database::facts, true);
-    co_await open(i, &Database::seen, true);
+    co_await open(i, &Database::watcher, true);
     co_await open(i, &Database::setter, false);
 }
 
@@ -107,7 +114,7 @@ void SwitchServers::drop_if_broken(std::unique_ptr<Journal>& journal) {
 
 asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
     for (Database& database : databases_) {
-        for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
+        for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
             drop_if_broken(*it);
         }
     }
@@ -183,33 +190,57 @@ asio::awaitable<void> SwitchServers::warm_up(bool set) {
 asio::awaitable<void> SwitchServers::warm_up_database(std::size_t i, bool set) {
     Database& database = databases_[i];
     co_await open_all(i);
-    if (!database.prepared) {
-        // A preparation that failed half-way has left statements behind.
-        for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.seen, &database.setter}) {
-            co_await (*it)->query("DEALLOCATE ALL");
-        }
-        co_await prepare_nudge(*database.nudge);
-        co_await prepare_seen(*database.seen);
-        co_await prepare_set_sequences(*database.setter);
-        co_await prepare_schema_mark(*database.facts);
-        if (i == 0) co_await prepare_barrier(*database.facts, cluster_.databases());
-        database.sequences = std::make_unique<SequenceReader>(*database.reader);
-        database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
-        database.prepared = true;
-    }
     co_await find_streams(database);
     if (!database.forward) refuse(to_, cluster_.databases()[i], "the stream is gone");
-    co_await database.sequences->prepare();
-
-    const SequenceValues now = co_await database.sequences->read();
-    if (set) {
-        co_await database.standby_sequences->prepare();
-        const SequenceValues behind = changed(co_await database.standby_sequences->read(), now);
-        if (send_set_sequences(*database.setter, behind)) co_await database.setter->receive();
+    if (!database.watch_raised) {
+        if (co_await raise_schema_watch(*database.facts)) {
+            database.before_watch = co_await running_transactions(*database.facts);
+        }
+        database.watch_raised = true;
     }
-    database.on_standby = now;
+    if (!database.prepared) co_await prepare(i);
+    co_await warm_up_sequences(database, set);
+    co_await watch_schema(database);
+}
+
+asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
+    Database& database = databases_[i];
+    // A preparation that failed half-way has left statements behind.
+    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
+        co_await (*it)->query("DEALLOCATE ALL");
+    }
+    co_await prepare_nudge(*database.nudge);
+    co_await prepare_replayed(*database.watcher, *database.forward);
+    co_await prepare_set_sequences(*database.setter);
+    co_await prepare_schema_mark(*database.facts);
+    if (!database.before_watch.empty()) co_await prepare_schema_changes(*database.facts);
+    if (i == 0) co_await prepare_barrier(*database.facts, cluster_.databases());
+    database.sequences = std::make_unique<SequenceReader>(*database.reader);
+    database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
+    database.prepared = true;
+}
+
+asio::awaitable<void> SwitchServers::warm_up_sequences(Database& database, bool set) {
+    const SequenceValues now = co_await database.sequences->prepare();
+    if (!set) co_return;
+    const SequenceValues standby = co_await database.standby_sequences->prepare();
+    if (send_set_sequences(*database.setter, changed(standby, now))) co_await database.setter->receive();
+}
+
+/// The number of changes is read before the mark: what comes between the two shows in both.
+asio::awaitable<void> SwitchServers::watch_schema(Database& database) {
+    database.schema_changes.reset();
+    const bool watched = !database.before_watch.empty() &&
+                         co_await outwait(*database.facts, database.before_watch, Clock::now() + kOlderTransactions);
+    if (watched) {
+        const PgResult changes = co_await database.facts->exec_prepared(kSchemaChanges);
+        database.schema_changes = schema_changes(changes);
+    }
     const PgResult mark = co_await database.facts->exec_prepared(kSchemaMark);
+    const std::size_t i = static_cast<std::size_t>(&database - databases_.data());
     database.schema_mark = schema_marks_.empty() ? schema_mark(mark) : schema_marks_.at(i);
+    // What was changed before the watch counts as a change behind the gate does: the mark decides there.
+    if (database.schema_mark != schema_mark(mark)) database.schema_changes.reset();
 }
 
 asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_transaction) {
@@ -261,7 +292,13 @@ asio::awaitable<bool> SwitchServers::withdraw_intent(AttemptId id) {
 asio::awaitable<bool> SwitchServers::register_attempt(AttemptId id) {
     co_await open_journal(standby_journal_, to_);
     co_await standby_journal_->create();
-    co_return co_await standby_journal_->arm(id);
+    const bool armed = co_await standby_journal_->arm(id);
+    if (!armed) co_return false;
+    for (Database& database : databases_) {
+        co_await database.setter->query("BEGIN");
+        co_await database.setter->query(disable_command(*database.forward));
+    }
+    co_return true;
 }
 
 asio::awaitable<void> SwitchServers::enable_forward() {
@@ -273,52 +310,71 @@ asio::awaitable<void> SwitchServers::enable_forward() {
 
 // ------------------------------------------------------------------------------------------------------- in the window
 
-/// The marker is committed after everything that clients had acknowledged, and its own commit flushes that. Once it is
-/// seen on the standby, all of that is visible there. A walsender sends only what is flushed, so nothing is lost by
-/// waiting for the commit's answer first; the looks then follow each other without a pause, a round trip each.
+/// Everything that clients had acknowledged lies before the position that is read first; once the standby has applied
+/// up to it, all of that is visible there. The marker, sent at once beside it, flushes what was acknowledged before it
+/// was flushed, and is carried: without it a standby tells of its position late if the last record of the WAL was none
+/// of its own. The looks follow each other without a pause, a round trip each.
 asio::awaitable<void> SwitchServers::catch_up(std::size_t i) {
     Database& database = databases_[i];
-    const std::int64_t beat = next_beat();
-    database.nudge->send_prepared(kNudge, beat);
-    const PgResult sent = co_await database.nudge->receive();
-    if (sent.affected() != 1) refuse(from_, cluster_.databases()[i], "the marker table has lost its row");
-    for (;;) {
-        database.seen->send_prepared(kSeen);
-        const PgResult seen = co_await database.seen->receive();
-        if (!seen.empty() && seen.as<std::int64_t>(0, 0) == beat) co_return;
+    while (database.nudge->outstanding() != 0) co_await database.nudge->receive();
+    database.watcher->send_prepared(kPosition);
+    database.nudge->send_prepared(kNudge, next_beat());
+    const PgResult position = co_await database.watcher->receive();
+    const Lsn barrier = position.as<Lsn>(0, 0);
+    for (int looks = 0;; ++looks) {
+        database.watcher->send_prepared(kReplayed, database.forward->slot, barrier);
+        const PgResult replayed = co_await database.watcher->receive();
+        if (replayed.as<bool>(0, 0)) co_return;
+        if (looks < kLooksBeforeMarker || database.nudge->outstanding() == 0) continue;
+        const PgResult sent = co_await database.nudge->receive();
+        if (sent.affected() != 1) refuse(from_, cluster_.databases()[i], "the marker table has lost its row");
     }
 }
 
 asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
     Database& database = databases_[i];
-    const SequenceValues now = co_await database.sequences->read();
+    const SequenceValues changes = co_await database.sequences->changes();
     if (!set) co_return;
-    if (send_set_sequences(*database.setter, changed(database.on_standby, now))) co_await database.setter->receive();
+    if (send_set_sequences(*database.setter, changes)) co_await database.setter->receive();
+}
+
+asio::awaitable<bool> SwitchServers::schema_changed(Database& database) {
+    if (database.schema_changes) {
+        const PgResult changes = co_await database.facts->receive();
+        if (schema_changes(changes) == *database.schema_changes) co_return false;
+        database.facts->send_prepared(kSchemaMark);
+    }
+    const PgResult mark = co_await database.facts->receive();
+    co_return schema_mark(mark) != database.schema_mark;
 }
 
 asio::awaitable<reply::Facts> SwitchServers::read_facts() {
     databases_[0].facts->send_prepared(kBarrier);
-    for (Database& database : databases_) database.facts->send_prepared(kSchemaMark);
+    for (Database& database : databases_) {
+        database.facts->send_prepared(database.schema_changes ? kSchemaChanges : kSchemaMark);
+    }
     reply::Facts facts;
-    const Barrier at = barrier(co_await databases_[0].facts->receive());
-    if (at.prepared_transactions) {
+    const PgResult at = co_await databases_[0].facts->receive();
+    if (barrier(at).prepared_transactions) {
         facts.obstacles.push_back(
             fmt::format("{} has prepared transactions (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED them",
                         turnout::name(from_)));
     }
     for (std::size_t i = 0; i < databases_.size(); ++i) {
-        const std::string mark = schema_mark(co_await databases_[i].facts->receive());
-        if (mark != databases_[i].schema_mark) {
-            facts.changed.push_back(
-                fmt::format("{}: the schema on {} was changed", cluster_.databases()[i], turnout::name(from_)));
-        }
+        if (!co_await schema_changed(databases_[i])) continue;
+        facts.changed.push_back(
+            fmt::format("{}: the schema on {} was changed", cluster_.databases()[i], turnout::name(from_)));
     }
     co_return facts;
 }
 
+/// COMMIT of a transaction that has failed meanwhile is answered ROLLBACK, and no error.
 asio::awaitable<void> SwitchServers::disable_forward() {
-    for (Database& database : databases_) database.setter->send(disable_command(*database.forward));
-    for (Database& database : databases_) co_await database.setter->receive();
+    for (Database& database : databases_) database.setter->send("COMMIT");
+    for (std::size_t i = 0; i < databases_.size(); ++i) {
+        const PgResult committed = co_await databases_[i].setter->receive();
+        if (committed.tag() != "COMMIT") refuse(to_, cluster_.databases()[i], "the stream could not be disabled");
+    }
 }
 
 /// Over the connection that was opened before the gate closed, and no other: should the standby crash after it caught

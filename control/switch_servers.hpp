@@ -1,8 +1,8 @@
 // The switch's side of the servers: connections that are warm before the window, and what is done over them.
 //
 // Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader), one
-// that reads the schema mark and prepared transactions (facts); on the standby one that sees the marker arrive (seen)
-// and one that sets sequences and disables the stream (setter, synchronous_commit off). Each may be used by one
+// that asks for schema changes and prepared transactions (facts), one that sees how far the standby is (watcher); on
+// the standby one that sets sequences and disables the stream (setter, synchronous_commit off). Each may be used by one
 // coroutine at a time; what the window does at once never shares one.
 #pragma once
 
@@ -41,6 +41,8 @@ class SwitchServers {
     asio::awaitable<reply::Moment> look_at_moment(Milliseconds long_transaction);
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
+    /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
+    /// do. quiesce() ends them.
     asio::awaitable<bool> register_attempt(AttemptId id);
     asio::awaitable<void> enable_forward();
     /// A connection to the active side, for questions about sessions.
@@ -61,11 +63,13 @@ class SwitchServers {
   private:
     /// The connections of one database, and what was read over them before the window.
     struct Database {
-        PgConnection::Ptr nudge, reader, facts, seen, setter;
-        std::unique_ptr<SequenceReader> sequences;          ///< over reader
+        PgConnection::Ptr nudge, reader, facts, watcher, setter;
+        std::unique_ptr<SequenceReader> sequences;          ///< over reader; what it read is what the standby has
         std::unique_ptr<SequenceReader> standby_sequences;  ///< over setter
-        SequenceValues on_standby;
         std::string schema_mark;
+        bool watch_raised = false;                   ///< or tried: it may not be possible
+        std::string before_watch;                    ///< transactions that the watch may not see
+        std::optional<std::int64_t> schema_changes;  ///< nothing: the mark itself must be read
         std::optional<Stream> forward, reverse;
         bool prepared = false;
     };
@@ -75,6 +79,10 @@ class SwitchServers {
     asio::awaitable<void> open_all(std::size_t database);
     asio::awaitable<void> find_streams(Database& database);
     asio::awaitable<void> warm_up_database(std::size_t i, bool set);
+    asio::awaitable<void> prepare(std::size_t i);
+    asio::awaitable<void> warm_up_sequences(Database& database, bool set);
+    asio::awaitable<void> watch_schema(Database& database);
+    asio::awaitable<bool> schema_changed(Database& database);
     void drop_if_broken(PgConnection::Ptr& connection);
     void drop_if_broken(std::unique_ptr<Journal>& journal);
 

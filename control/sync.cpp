@@ -293,8 +293,7 @@ asio::awaitable<void> Sync::refresh_views(Database& database) {
 asio::awaitable<void> Sync::copy_sequences(Database& database) {
     tell("sequences", database.name, "setting sequences");
     SequenceReader reader(*database.source);
-    co_await reader.prepare();
-    const SequenceValues values = co_await reader.read();
+    const SequenceValues values = co_await reader.prepare();
     co_await prepare_set_sequences(*database.target);
     if (send_set_sequences(*database.target, values)) co_await database.target->receive();
 }

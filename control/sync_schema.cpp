@@ -54,8 +54,9 @@ bool is_early(const std::string& line, const EarlyIndexes& early) {
                        [&](const std::string& part) { return line.find(part) != std::string::npos; });
 }
 
-/// Publications of turnout's own are made by turnout, on each side its own.
+/// Publications and event triggers of turnout's own are made by turnout, on each side its own.
 bool is_ours(const std::string& line) {
+    if (line.find(" EVENT TRIGGER ") != std::string::npos && line.find(" turnout_") != std::string::npos) return true;
     return line.find(" PUBLICATION ") != std::string::npos &&
            (line.find(names::kTablesPublication) != std::string::npos ||
             line.find(names::kMarkerPublication) != std::string::npos);

@@ -216,24 +216,24 @@ TEST_F(SyncTest, SetsSequencesOfEveryKind) {
     const PgConnection::Ptr green = connect(Side::green);
     SequenceReader here(*blue);
     SequenceReader there(*green);
-    await(here.prepare());
-    await(there.prepare());
-    const SequenceValues first = await(here.read());
-    EXPECT_EQ(await(there.read()), first);
+    const SequenceValues first = await(here.prepare());
+    EXPECT_EQ(await(there.prepare()), first);
+    EXPECT_THAT(await(here.changes()), IsEmpty());
     EXPECT_EQ(first.at("public.untouched"), (SequenceValue{42, false}));
     EXPECT_EQ(first.at("public.downward"), (SequenceValue{-1, true}));
     EXPECT_EQ(first.at("public.\"Again\""), (SequenceValue{500, false}));
 
     // One that had been called is set back after the reader was prepared: its value must still be found.
     execute(Side::blue, "SELECT nextval('untouched'), setval('downward', -9, false), nextval('\"Again\"')");
-    const SequenceValues now = await(here.read());
-    const SequenceValues changes = changed(first, now);
+    const SequenceValues changes = await(here.changes());
     EXPECT_EQ(changes.size(), 3U);
-    EXPECT_EQ(now.at("public.downward"), (SequenceValue{-9, false}));
+    EXPECT_EQ(changes.at("public.downward"), (SequenceValue{-9, false}));
+    const SequenceValues now = await(here.prepare());
+    EXPECT_EQ(changed(first, now), changes);
     await(prepare_set_sequences(*green));
     ASSERT_TRUE(send_set_sequences(*green, changes));
     await(green->receive());
-    EXPECT_EQ(await(there.read()), now);
+    EXPECT_EQ(await(there.prepare()), now);
     EXPECT_FALSE(send_set_sequences(*green, {}));
 }
 

@@ -67,6 +67,36 @@ TEST_F(SwitchingTest, what_is_changed_behind_the_comparison_of_the_schemas_makes
     audit();
 }
 
+/// The last moment before the gate closes: everything was read, nothing will be read again that could tell.
+class JustBeforeTheGate : public SwitchingTest {
+  protected:
+    SwitchReport change_with(const std::string& sql) {
+        return process_->thread.await(process_->switcher.run(options(), [this, sql](const std::string& phase) {
+            if (phase == "intent") server(Side::blue).execute(sql, "app");
+        }));
+    }
+};
+
+TEST_F(JustBeforeTheGate, a_change_of_the_schema_makes_it_refuse) {
+    const SwitchReport report = change_with(
+        "BEGIN READ WRITE; CREATE ROLE maker; GRANT CREATE ON SCHEMA public TO maker; SET LOCAL ROLE maker; "
+        "CREATE TABLE public.made_meanwhile (id int PRIMARY KEY); COMMIT");
+    EXPECT_EQ(name(report.outcome), "refused") << to_text(report);
+    ASSERT_EQ(report.problems.size(), 1U);
+    EXPECT_EQ(report.problems[0], "app: the schema on blue was changed");
+    EXPECT_EQ(active(), Side::blue);
+    audit();
+}
+
+TEST_F(JustBeforeTheGate, temporary_tables_and_what_is_undone_again_do_not) {
+    const SwitchReport report = change_with(
+        "BEGIN READ WRITE; CREATE TEMPORARY TABLE scratch (id serial PRIMARY KEY); DROP TABLE scratch; COMMIT; "
+        "BEGIN READ WRITE; CREATE TABLE never (id int); ROLLBACK; "
+        "BEGIN READ WRITE; CREATE TABLE gone (id int); DROP TABLE gone; COMMIT");
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    audit();
+}
+
 /// As a process does that was stopped before a switch which another one has made since.
 TEST_F(SwitchingTest, whoever_wakes_late_touches_nothing_of_a_side_that_was_left) {
     ASSERT_TRUE(change().window);
