@@ -11,7 +11,7 @@ namespace {
 /// Between two looks at transactions that are waited for.
 constexpr Milliseconds kLook{2};
 
-constexpr const char* kIsUp =
+constexpr const char* kIsThere =
     "SELECT count(*) = 2 FROM pg_catalog.pg_event_trigger WHERE evtname IN ('turnout_schema_change', "
     "'turnout_schema_drop')";
 
@@ -38,9 +38,11 @@ DO $do$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'turnout_schema_change') THEN
     CREATE EVENT TRIGGER turnout_schema_change ON ddl_command_end EXECUTE FUNCTION turnout.note_schema_change();
+    ALTER EVENT TRIGGER turnout_schema_change DISABLE;
   END IF;
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtname = 'turnout_schema_drop') THEN
     CREATE EVENT TRIGGER turnout_schema_drop ON sql_drop EXECUTE FUNCTION turnout.note_schema_change();
+    ALTER EVENT TRIGGER turnout_schema_drop DISABLE;
   END IF;
 END
 $do$;)";
@@ -73,17 +75,23 @@ constexpr const char* kStillRunning =
 
 }  // namespace
 
-asio::awaitable<bool> raise_schema_watch(PgConnection& connection) {
+asio::awaitable<bool> make_schema_watch(PgConnection& connection) {
     constexpr std::string_view kInsufficientPrivilege = "42501";
-    const PgResult there = co_await connection.query(kIsUp);
-    const std::string make = there.as<bool>(0, 0) ? "" : kMake;
+    const PgResult there = co_await connection.query(kIsThere);
+    if (there.as<bool>(0, 0)) co_return true;
     try {
-        co_await connection.query(make + kRaise);
+        co_await connection.query(kMake);
     } catch (const PgError& error) {
         if (error.sqlstate() != kInsufficientPrivilege) throw;
         co_return false;
     }
     co_return true;
+}
+
+asio::awaitable<bool> raise_schema_watch(PgConnection& connection) {
+    const bool made = co_await make_schema_watch(connection);
+    if (made) co_await connection.query(kRaise);
+    co_return made;
 }
 
 asio::awaitable<void> lower_schema_watch(PgConnection& connection) { co_await connection.query(kLower); }

@@ -16,8 +16,10 @@
 
 namespace turnout::control {
 
-/// Puts the watch up in the connection's database; makes its objects if they are missing. The schema turnout is there.
-/// False if the role may not (event triggers are for superusers): then the mark has to do.
+/// Makes the watch's objects in the connection's database if they are missing, for later: it is down. The schema
+/// turnout is there. False if the role may not (event triggers are for superusers): then the mark has to do.
+asio::awaitable<bool> make_schema_watch(PgConnection& connection);
+/// Puts it up, and makes it before if need be. False as above.
 asio::awaitable<bool> raise_schema_watch(PgConnection& connection);
 /// Takes it down. Its objects stay, disabled, for the next switch: a command under way could miss them.
 asio::awaitable<void> lower_schema_watch(PgConnection& connection);

@@ -7,6 +7,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "control/names.hpp"
+#include "control/schema_watch.hpp"
 
 namespace turnout::control {
 
@@ -77,6 +78,7 @@ asio::awaitable<void> make_markers(PgConnection& connection, bool copied) {
         }
     }
     co_await connection.query(sql);
+    co_await make_schema_watch(connection);
 }
 
 asio::awaitable<bool> make_publications(PgConnection& connection, const std::vector<std::string>& tables) {

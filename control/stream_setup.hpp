@@ -17,8 +17,8 @@ namespace turnout::control {
 /// them), no members of extensions.
 asio::awaitable<std::vector<std::string>> carried_tables(PgConnection& connection);
 
-/// Schema turnout with both marker tables and the row of the marker that this side publishes; the other marker
-/// has its row put in too, unless `copied` says that the first copy will bring it.
+/// Schema turnout with the schema watch, both marker tables and the row of the marker that this side publishes; the
+/// other marker has its row put in too, unless `copied` says that the first copy will bring it.
 asio::awaitable<void> make_markers(PgConnection& connection, bool copied);
 
 /// Both publications, the tables' list brought up to date. Returns true if it changed.

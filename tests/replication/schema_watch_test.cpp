@@ -55,7 +55,8 @@ TEST_F(SchemaWatchTest, NotesWhatChangesASchema) {
 
 TEST_F(SchemaWatchTest, NotesChangesOfARoleThatMayNotWriteTheNote) {
     raise();
-    execute(Side::blue, "DROP ROLE IF EXISTS watched_maker; CREATE ROLE watched_maker; CREATE SCHEMA AUTHORIZATION watched_maker");
+    execute(Side::blue,
+            "DROP ROLE IF EXISTS watched_maker; CREATE ROLE watched_maker; CREATE SCHEMA AUTHORIZATION watched_maker");
     EXPECT_EQ(noted_by("SET ROLE watched_maker; CREATE TABLE watched_maker.things (id int)"), 1);
     execute(Side::blue, "DROP SCHEMA watched_maker CASCADE; DROP ROLE watched_maker");
 }
