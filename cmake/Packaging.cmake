@@ -22,7 +22,7 @@ add_custom_target(documents DEPENDS ${documents} "${TURNOUT_DOCUMENTS}/changelog
 
 set(deploy "${PROJECT_SOURCE_DIR}/deploy")
 install(TARGETS turnout RUNTIME DESTINATION /usr/bin)
-install(FILES "${deploy}/systemd/turnout.service" DESTINATION /lib/systemd/system)
+install(FILES "${deploy}/systemd/turnout.service" "${deploy}/systemd/turnout.socket" DESTINATION /lib/systemd/system)
 install(FILES "${deploy}/debian/turnout.toml" DESTINATION /etc/turnout
   PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ)
 install(FILES "${TURNOUT_DOCUMENTS}/turnout.1.gz" DESTINATION /usr/share/man/man1)

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "control/config_table.hpp"
-#include "control/conninfo.hpp"
 #include "control/duration.hpp"
 #include "control/listen_address.hpp"
 #include "control/nearest_word.hpp"
@@ -199,16 +198,6 @@ void check_required(Reading& reading) {
                                                              "] is missing: " + std::string(key.description));
 }
 
-/// libpq knows a file of revoked certificates, which would hold for control's own connections only.
-void require_no_revocation_list(const std::string& url) {
-    const Conninfo conninfo = Conninfo::parse(url);
-    for (const std::string keyword : {"sslcrl", "sslcrldir"}) {
-        if (!conninfo.get(keyword).empty())
-            throw ConninfoError(in_quotes(keyword) +
-                                " would not hold for sessions: append the lists to the file of sslrootcert instead");
-    }
-}
-
 void check_sides(Reading& reading, Config& config) {
     for (const Side side : {Side::blue, Side::green}) {
         const std::string section = "side." + std::string(name(side));
@@ -220,7 +209,6 @@ void check_sides(Reading& reading, Config& config) {
             try {
                 const ServerAddress address = server_address(url);
                 if (replication) continue;
-                require_no_revocation_list(url);
                 config.data_plane.sides[index(side)] = address;
             } catch (const std::invalid_argument& wrong) {
                 reading.refuse(key, in_quotes(key.substr(section.size() + 1)) + " in [" + section +
@@ -236,13 +224,14 @@ void check_switch(Reading& reading, Config& config) {
     SwitchConfig& given = config.switching;
     std::vector<std::string> seen;
     for (const std::string& database : given.databases) {
-        if (database.empty()) reading.refuse("switch.databases", "'databases' in [switch] holds an empty name");
+        if (database.empty())
+            reading.refuse("switch.databases", "'databases' in [switch] holds an empty name: take it out");
         if (database == given.journal_database)
             reading.refuse("switch.databases", "database " + in_quotes(database) +
                                                    " keeps the journal and cannot be switched itself: name another "
                                                    "journal_database");
         if (std::find(seen.begin(), seen.end(), database) != seen.end())
-            reading.refuse("switch.databases", "database " + in_quotes(database) + " is named twice");
+            reading.refuse("switch.databases", "database " + in_quotes(database) + " is named twice: take one out");
         seen.push_back(database);
     }
     if (reading.given("switch.databases") && given.databases.empty())
@@ -251,8 +240,36 @@ void check_switch(Reading& reading, Config& config) {
         reading.refuse("switch.max_pause", "'max_pause' in [switch] must be above 0");
     if (given.deadline < given.max_pause)
         reading.refuse("switch.deadline", "'deadline' in [switch] (" + duration_text(given.deadline) +
-                                              ") is shorter than 'max_pause' (" + duration_text(given.max_pause) + ")");
+                                              ") is shorter than 'max_pause' (" + duration_text(given.max_pause) +
+                                              "): it must be longer");
     config.data_plane.databases = given.databases;
+}
+
+/// As PostgreSQL has it: somebody who is no superuser must be able to come in.
+void check_reserve(Reading& reading, const Config& config) {
+    const DataPlaneSettings& plane = config.data_plane;
+    const std::size_t kept = plane.superuser_reserved_connections + plane.reserved_connections;
+    if (kept < plane.max_client_connections) return;
+    const std::string key =
+        reading.given("proxy.reserved_connections") ? "reserved_connections" : "superuser_reserved_connections";
+    reading.refuse("proxy." + key, "'superuser_reserved_connections' (" +
+                                       std::to_string(plane.superuser_reserved_connections) +
+                                       ") and 'reserved_connections' (" + std::to_string(plane.reserved_connections) +
+                                       ") in [proxy] must be less together than 'max_client_connections' (" +
+                                       std::to_string(plane.max_client_connections) + ")");
+}
+
+/// The console by the clients' listeners.
+void check_remote_console(Reading& reading, const Config& config) {
+    if (!config.data_plane.console) return;
+    if (config.admin_users.empty() && config.stats_users.empty())
+        reading.refuse("admin.remote",
+                       "'remote' in [admin] lets nobody in: name roles in 'admin_users' or 'stats_users'");
+    for (const std::string& database : config.switching.databases)
+        if (database == "turnout" || database == "pgbouncer")
+            reading.refuse("admin.remote",
+                           "'remote' in [admin] makes " + in_quotes(database) +
+                               " the console's name, but [switch] lists a database of that name: leave 'remote' out");
 }
 
 void check_listeners(Reading& reading, const Config& config) {
@@ -281,7 +298,8 @@ void check_files(Reading& reading, const Config& config) {
         reading.refuse("admin.socket", "'socket' in [admin] is too long for a Unix socket: at most " +
                                            std::to_string(kLongestDirectory) + " bytes");
     if (!config.data_plane.ident_file.empty() && config.data_plane.hba_file.empty())
-        reading.refuse("auth.ident_file", "'ident_file' in [auth] has no effect without 'hba_file'");
+        reading.refuse("auth.ident_file",
+                       "'ident_file' in [auth] has no effect without 'hba_file': name that file, too");
     if (config.state_file.empty()) reading.refuse("proxy.state", "'state' in [proxy] must name a file");
     const ListenTls& tls = config.data_plane.tls;
     if (tls.mode == TlsMode::disable) return;
@@ -321,6 +339,8 @@ Config parse_config(std::string_view text, const std::string& file) {
     check_required(reading);
     check_sides(reading, config);
     check_switch(reading, config);
+    check_reserve(reading, config);
+    check_remote_console(reading, config);
     check_listeners(reading, config);
     check_files(reading, config);
     reading.finish();
@@ -380,6 +400,8 @@ Config changed(const Config& running, std::string_view path, std::string_view va
     }
     reading.finish();
     check_switch(reading, config);
+    check_reserve(reading, config);
+    check_remote_console(reading, config);
     check_files(reading, config);
     reading.finish();
     return config;

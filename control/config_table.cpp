@@ -39,6 +39,12 @@ constexpr std::array kKeys{
     ConfigKey{"proxy", "max_client_connections", "10000", kReload, kOpen,
               "Sessions at one time; one more is refused with 53300.",
               [](Config& c) -> Slot { return integer(c.data_plane.max_client_connections, 1, 1'000'000); }},
+    ConfigKey{"proxy", "superuser_reserved_connections", "3", kReload, kOpen,
+              "So many of max_client_connections, the last ones, are kept for superusers.",
+              [](Config& c) -> Slot { return integer(c.data_plane.superuser_reserved_connections, 0, 1'000'000); }},
+    ConfigKey{"proxy", "reserved_connections", "0", kReload, kOpen,
+              "So many more, before those, are kept for members of pg_use_reserved_connections.",
+              [](Config& c) -> Slot { return integer(c.data_plane.reserved_connections, 0, 1'000'000); }},
     ConfigKey{"proxy", "login_timeout", R"("60s")", kReload, kOpen,
               "From accept to the first ReadyForQuery, without the time spent at a closed gate.",
               [](Config& c) -> Slot { return &c.data_plane.login_timeout; }},
@@ -164,11 +170,17 @@ constexpr std::array kKeys{
               "Directory of the admin socket, whose name is .s.PGSQL.6432.",
               [](Config& c) -> Slot { return &c.admin_directory; }},
     ConfigKey{"admin", "admin_users", "[]", kRestart, kOpen,
-              "Other users of this system who may use the admin socket, all verbs, under their own names.",
+              "Who else may use the console, all verbs, under the own name: users of this system on the admin socket, "
+              "roles of the active side where \"remote\" lets clients come.",
               [](Config& c) -> Slot { return &c.admin_users; }},
     ConfigKey{"admin", "stats_users", "[]", kRestart, kOpen,
               "Users who may only look: SHOW. A name in both lists may do everything.",
               [](Config& c) -> Slot { return &c.stats_users; }},
+
+    ConfigKey{"admin", "remote", "false", kRestart, kOpen,
+              "Answer for the databases turnout and pgbouncer on [proxy] listen, too: who is named in admin_users or "
+              "stats_users logs in there like any client, by [auth] and over TLS as [proxy.tls] has it.",
+              [](Config& c) -> Slot { return &c.data_plane.console; }},
 
     ConfigKey{"report", "directory", R"("reports")", kRestart, kOpen,
               "Directory for the reports of switches, relative to the state file's; empty: none are kept.",

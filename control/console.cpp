@@ -92,6 +92,11 @@ asio::awaitable<void> Console::accept() {
     }
 }
 
+void Console::admit(local::socket socket, std::string user) {
+    if (!acceptor_.is_open()) return;  // closed, or not yet open: the socket is, too, and the client sees that
+    std::make_shared<ConsoleSession>(std::move(socket), *this, std::move(user))->start();
+}
+
 std::int32_t Console::enter(const std::shared_ptr<ConsoleSession>& session) {
     do {
         last_pid_ = last_pid_ == INT32_MAX ? 1 : last_pid_ + 1;

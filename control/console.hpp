@@ -1,5 +1,6 @@
-// The admin socket: a Unix socket that speaks the PostgreSQL protocol, so that psql, drivers and the `turnout` command
-// line drive turnout by the same verbs. README.md tells what it does with each message.
+// The console: a Unix socket (the admin socket) that speaks the PostgreSQL protocol, so that psql, drivers and the
+// `turnout` command line drive turnout by the same verbs; and the clients of the proxy that ask for it. README.md tells
+// what it does with each message.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -46,6 +47,12 @@ class Console {
     /// Stops listening, removes the socket file, and ends each session once its running command has answered.
     void close();
 
+    /// Serves somebody whom the proxy has found to be the role `user`: by the lists of AdminUsers alone.
+    void admit(boost::asio::local::stream_protocol::socket socket, std::string user);
+
+    /// A CancelRequest: cancels the running command of the session with that key, if there is one.
+    void cancel(std::int32_t pid, std::string_view secret);
+
     /// How many clients are connected.
     std::size_t sessions() const { return sessions_.size(); }
 
@@ -58,7 +65,6 @@ class Console {
     /// A session's key for CancelRequest.
     std::int32_t enter(const std::shared_ptr<ConsoleSession>& session);
     void leave(std::int32_t pid);
-    void cancel(std::int32_t pid, std::string_view secret);
 
     boost::asio::awaitable<void> accept();
     void make_directory() const;

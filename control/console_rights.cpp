@@ -16,9 +16,14 @@ bool lists(const std::vector<std::string>& users, std::string_view user) {
 
 std::optional<Rights> rights(const AdminUsers& users, bool owner, std::string_view system_user, std::string_view user) {
     if (!owner && (system_user.empty() || system_user != user)) return std::nullopt;
+    if (const auto listed = rights_of_client(users, user)) return listed;
+    return owner ? std::optional(Rights::admin) : std::nullopt;
+}
+
+std::optional<Rights> rights_of_client(const AdminUsers& users, std::string_view user) {
     if (lists(users.admins, user)) return Rights::admin;
     if (lists(users.stats, user)) return Rights::stats;
-    return owner ? std::optional(Rights::admin) : std::nullopt;
+    return std::nullopt;
 }
 
 std::string system_user(std::uint32_t uid) {

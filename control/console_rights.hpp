@@ -28,6 +28,10 @@ struct AdminUsers {
 /// knows, `system_user`, as with PostgreSQL's method peer, and has to be listed.
 std::optional<Rights> rights(const AdminUsers& users, bool owner, std::string_view system_user, std::string_view user);
 
+/// What a client of the proxy may do that has proved to be the role `user`: what the lists say, and nothing if they do
+/// not name it.
+std::optional<Rights> rights_of_client(const AdminUsers& users, std::string_view user);
+
 /// The system's name of a user; empty if it has none.
 std::string system_user(std::uint32_t uid);
 

@@ -36,9 +36,11 @@ std::string random_secret() {
 
 }  // namespace
 
-ConsoleSession::ConsoleSession(asio::local::stream_protocol::socket socket, Console& console)
+ConsoleSession::ConsoleSession(asio::local::stream_protocol::socket socket, Console& console,
+                               std::optional<std::string> client)
     : socket_(std::move(socket)),
       console_(console),
+      client_(std::move(client)),
       arrived_(socket_.get_executor(), asio::steady_timer::time_point::max()),
       consumed_(socket_.get_executor(), asio::steady_timer::time_point::max()),
       to_write_(socket_.get_executor(), asio::steady_timer::time_point::max()),
@@ -114,7 +116,8 @@ asio::awaitable<void> ConsoleSession::serve() {
         if (co_await handle(*message) == Next::end) co_return;
         flush();
     }
-    if (finishing_) refuse_fatally("57P01", "turnout is shutting down");
+    if (finishing_)
+        refuse_fatally("57P01", "turnout is shutting down", "Connect again when it has been started again.");
 }
 
 // ------------------------------------------------------------------------------------------------------------ start-up
@@ -155,14 +158,16 @@ bool ConsoleSession::answer_first_packet(const protocol::FirstPacket& packet, st
     const auto rights = rights_of(*startup);
     if (!rights) {
         refuse_fatally(
-            "28000", "user \"" + std::string(startup->user()) + "\" may not use the admin socket",
-            "It is for the user who runs turnout, for root, and for those whom admin_users and stats_users in "
-            "[admin] name, each under the own name.");
+            "28000", "user \"" + std::string(startup->user()) + "\" may not use the console",
+            client_
+                ? "Name it in admin_users or stats_users in [admin]."
+                : "It is for the user who runs turnout, for root, and for those whom admin_users and stats_users in "
+                  "[admin] name, each under the own name.");
         return false;
     }
     rights_ = *rights;
     if (startup->database() != "turnout" && startup->database() != "pgbouncer") {
-        refuse_fatally("3D000", "the admin socket has no database \"" + std::string(startup->database()) + "\"",
+        refuse_fatally("3D000", "the console has no database \"" + std::string(startup->database()) + "\"",
                        "Connect to the database turnout.");
         return false;
     }
@@ -171,6 +176,7 @@ bool ConsoleSession::answer_first_packet(const protocol::FirstPacket& packet, st
 }
 
 std::optional<Rights> ConsoleSession::rights_of(const protocol::StartupMessage& startup) {
+    if (client_) return rights_of_client(console_.settings_.users, *client_);
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
@@ -222,7 +228,7 @@ asio::awaitable<std::optional<ConsoleSession::Message>> ConsoleSession::next_mes
             }
             case protocol::FrameState::opening:
             case protocol::FrameState::continuing:
-                refuse_fatally("54000", "the message is too long for the admin socket");
+                refuse_fatally("54000", "the message is too long for the console", "SHOW HELP lists its commands.");
                 co_return std::nullopt;
             case protocol::FrameState::broken: refuse_fatally("08P01", frame.error); co_return std::nullopt;
             case protocol::FrameState::incomplete: break;
@@ -261,7 +267,7 @@ void ConsoleSession::extended(const Message& message) {
         case FrontendType::close: close_target(message.body); break;
         case FrontendType::flush: break;
         case FrontendType::function_call:
-            fail("0A000", "the admin socket has no functions");
+            fail("0A000", "the console has no functions", "Send commands as queries: SHOW HELP lists them.");
             ready();
             break;
         default: break;  // what is left over of a COPY is ignored, as a server does
@@ -359,7 +365,8 @@ void ConsoleSession::parse_statement(const std::string& body) {
         return fail_extended(commands.error().sqlstate, commands.error().message, commands.error().hint);
     }
     if (commands->size() > 1)
-        return fail_extended(sqlstate::syntax_error, "several commands cannot be one prepared statement");
+        return fail_extended(sqlstate::syntax_error, "several commands cannot be one prepared statement",
+                             "Prepare them one by one, or send them as a simple query.");
     if (!message.statement.empty() && statements_.contains(message.statement))
         return fail_extended("42P05", "prepared statement \"" + std::string(message.statement) + "\" exists already");
     statements_[std::string(message.statement)] = commands->empty() ? Statement() : Statement(commands->front());
@@ -372,7 +379,9 @@ void ConsoleSession::bind(const std::string& body) {
     const auto statement = statements_.find(message.statement);
     if (statement == statements_.end())
         return fail_extended("26000", "prepared statement \"" + std::string(message.statement) + "\" does not exist");
-    if (!message.parameters.empty()) return fail_extended("08P01", "commands of the admin socket have no parameters");
+    if (!message.parameters.empty())
+        return fail_extended("08P01", "commands of the console have no parameters",
+                             "Write the values into the command.");
     portals_[std::string(message.portal)] = Portal{statement->second, message.result_formats};
     protocol::append_empty(output_, protocol::BackendType::bind_complete);
 }

@@ -1,4 +1,4 @@
-// One client of the admin socket. Three coroutines on the console's executor: one reads whatever comes, so that a
+// One client of the console. Three coroutines on the console's executor: one reads whatever comes, so that a
 // client that goes away is noticed while its command runs; one writes; one serves, message by message.
 #pragma once
 
@@ -22,8 +22,10 @@ namespace turnout::control {
 
 class ConsoleSession : public std::enable_shared_from_this<ConsoleSession> {
   public:
-    /// The console outlives its sessions' use of it: it must not be destroyed while its executor runs them.
-    ConsoleSession(boost::asio::local::stream_protocol::socket socket, Console& console);
+    /// The console outlives its sessions' use of it: it must not be destroyed while its executor runs them. `client`:
+    /// the role that a client of the proxy has proved to be; nobody, for one of the admin socket.
+    ConsoleSession(boost::asio::local::stream_protocol::socket socket, Console& console,
+                   std::optional<std::string> client = std::nullopt);
 
     /// Begins to serve; the session keeps itself alive until it ends.
     void start();
@@ -85,6 +87,7 @@ class ConsoleSession : public std::enable_shared_from_this<ConsoleSession> {
 
     boost::asio::local::stream_protocol::socket socket_;
     Console& console_;
+    const std::optional<std::string> client_;
     std::int32_t pid_ = 0;
     Rights rights_ = Rights::stats;
     std::string secret_;

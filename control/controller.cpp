@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json/array.hpp>
@@ -121,7 +122,8 @@ asio::awaitable<Answer> Controller::execute(Command command, Progress progress) 
         answer = error.code() == asio::error::operation_aborted ? cancelled(command)
                                                                 : refusal(sqlstate::internal, error.code().message());
     } catch (const std::exception& error) {
-        answer = refusal(sqlstate::internal, error.what());
+        answer = refusal(sqlstate::internal, error.what(),
+                         "That is an error in turnout itself, or of the machine: its log may tell more.");
     }
     if (command.verb != Verb::show && command.verb != Verb::set) {
         add_next_steps(answer, next_steps(phase(), paused_));
@@ -144,7 +146,7 @@ asio::awaitable<Answer> Controller::dispatch(const Command& command, const Progr
 }
 
 std::optional<Answer> Controller::refuse_beside_running(Verb verb) const {
-    if (stopping_) return refusal("57P01", "turnout is shutting down");
+    if (stopping_) return refusal("57P01", "turnout is shutting down", "Try again when it has been started again.");
     if (!running_) return std::nullopt;
     // A switch whose outcome nobody can find out is ended by a person's decision only.
     if (verb == Verb::force_active && switcher_->undecided()) return std::nullopt;
@@ -161,7 +163,13 @@ asio::awaitable<Answer> Controller::exclusively(const Command& command, const Pr
     // The verb is cancelled by its client, whose cancellation comes to this coroutine, or by stop().
     const asio::cancellation_state by_client = co_await asio::this_coro::cancellation_state;
     by_client.slot().assign([this](asio::cancellation_type type) { cancel_running_.emit(type); });
-    progress_.clear();
+    progress_ = fmt::format("{}: working", dashed(tag(command.verb)));
+    struct Over {
+        std::shared_ptr<bool> is = std::make_shared<bool>(false);
+        ~Over() { *is = true; }
+    };
+    const Over over;
+    asio::co_spawn(executor_, tell_how_things_are(over.is, progress), asio::detached);
     const Progress noted = [this, &progress](std::string line) {
         progress_ = line;
         progress(std::move(line));

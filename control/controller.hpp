@@ -63,6 +63,9 @@ class Controller {
     Controller(const Controller&) = delete;
     Controller& operator=(const Controller&) = delete;
 
+    /// Before start(): where clients of the proxy go that ask for the console.
+    void open_console(ConsoleDoor door) { data_plane_->open_console(std::move(door)); }
+
     /// Begins the life that the file's head describes. Throws std::runtime_error that names the address which cannot be
     /// listened on. `ended` is called once, on the executor, when stop() is done or serving had to end by itself.
     void start(std::function<void(ExitStatus)> ended);
@@ -118,7 +121,9 @@ class Controller {
     // ---- controller_record.cpp
     void begin_record(const Command& command, const PreflightReport& preflight, const Progress& progress);
     void keep_record(const Command& command, const SwitchReport& report);
+    boost::asio::awaitable<void> sample_positions(std::shared_ptr<SwitchRecord> record);
     boost::asio::awaitable<void> sample_switch(std::shared_ptr<SwitchRecord> record);
+    boost::asio::awaitable<void> tell_how_things_are(std::shared_ptr<bool> over, Progress progress);
     boost::asio::awaitable<void> tell_what_is_waited_for(std::shared_ptr<SwitchRecord> record, Progress progress);
 
     // ---- controller_live.cpp: what the status page is told

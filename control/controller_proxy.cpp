@@ -80,7 +80,7 @@ asio::awaitable<Answer> Controller::pause() {
 }
 
 Answer Controller::resume() {
-    if (!paused_) return refusal(sqlstate::refused, "the proxy is not paused");
+    if (!paused_) return refusal(sqlstate::refused, "the proxy is not paused", "turnout pause pauses it.");
     paused_ = false;
     data_plane_->resume();
     return done("resumed", "resumed");
@@ -131,7 +131,8 @@ Answer Controller::set(const Command& command) {
     try {
         const Config fresh = changed(config_, command.operand, command.value);
         if (const auto wrong = take_configuration(fresh))
-            return refusal("F0000", fmt::format("{} is not changed: {}", command.operand, *wrong));
+            return refusal("F0000", fmt::format("{} is not changed: {}", command.operand, *wrong),
+                           "Correct the value; all stays as it was.");
     } catch (const std::runtime_error& wrong) {
         return refusal(sqlstate::invalid_value, wrong.what());
     }
@@ -170,7 +171,9 @@ asio::awaitable<Answer> Controller::kill_client(const std::string& id) {
         co_await cluster_.connect_by(Clock::now() + Milliseconds(5000), session->side, cluster_.journal_database());
     const PgResult ended =
         co_await connection->query("SELECT pg_catalog.pg_terminate_backend($1)", std::int64_t{session->server_pid});
-    if (!ended.as<bool>(0, 0)) co_return refusal("42704", fmt::format("session {} has ended already", id));
+    if (!ended.as<bool>(0, 0))
+        co_return refusal("42704", fmt::format("session {} has ended already", id),
+                          "SHOW SESSIONS names those there are.");
     co_return done("killed", fmt::format("session {} ({} in {}) is ended", id, session->user, session->database));
 }
 

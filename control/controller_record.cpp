@@ -8,9 +8,10 @@
 
 #include "control/config.hpp"
 #include "control/controller.hpp"
+#include "control/pg_error.hpp"
 #include "control/report.hpp"
+#include "control/situation.hpp"
 #include "control/switch_record.hpp"
-#include "control/switch_words.hpp"
 
 namespace turnout::control {
 
@@ -23,28 +24,12 @@ constexpr Milliseconds kBetweenSamples{25};
 /// A switch that waits for a good moment for long is not written down in full.
 constexpr std::size_t kMostSamples = 8000;
 constexpr Milliseconds kBetweenLines{1000};
+constexpr Milliseconds kBetweenPositions{250};
+constexpr Milliseconds kPatience{1000};
 
 /// The phases in which a switch waits for somebody.
 bool waits(std::string_view phase) {
     return phase == "arm" || phase == "outwait" || phase == "bypassing" || phase == "moment" || phase == "back_off";
-}
-
-/// "64 sessions, 3 in transaction (the oldest: session 12: ...), 1 pinned (session 5: ...)".
-std::string waiting_line(const std::vector<SessionView>& views) {
-    const SessionView* oldest = nullptr;
-    const SessionView* pinned = nullptr;
-    std::size_t busy = 0;
-    std::size_t stuck = 0;
-    for (const SessionView& view : views) {
-        if (view.movable == Movable::boundary && ++busy > 0)
-            if (oldest == nullptr || view.transaction > oldest->transaction) oldest = &view;
-        if (view.movable == Movable::pinned && ++stuck > 0) pinned = &view;
-    }
-    std::string line = fmt::format("{} sessions, {} in transaction", views.size(), busy);
-    if (oldest != nullptr) line += fmt::format(" (the oldest: {})", words::session(*oldest));
-    line += fmt::format(", {} pinned", stuck);
-    if (pinned != nullptr) line += fmt::format(" (session {}: {})", pinned->id, pinned->reason);
-    return line;
 }
 
 }  // namespace
@@ -58,6 +43,7 @@ void Controller::begin_record(const Command& command, const PreflightReport& pre
     record_->preflight = check_answer(preflight, PreflightStage::before_switch).json.at("findings").as_array();
     record_->configuration = config_rows(config_);
     asio::co_spawn(executor_, sample_switch(record_), asio::detached);
+    asio::co_spawn(executor_, sample_positions(record_), asio::detached);
     asio::co_spawn(executor_, tell_what_is_waited_for(record_, progress), asio::detached);
 }
 
@@ -67,6 +53,33 @@ asio::awaitable<void> Controller::sample_switch(std::shared_ptr<SwitchRecord> re
     while (!record->over && !stopping_) {
         if (record->samples.size() < kMostSamples) record->samples.push_back({Clock::now(), data_plane_->counters()});
         again.expires_after(kBetweenSamples);
+        co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    }
+}
+
+/// What both sides write, on connections of its own. A side that does not answer is left out.
+asio::awaitable<void> Controller::sample_positions(std::shared_ptr<SwitchRecord> record) {
+    asio::steady_timer again(executor_);
+    boost::system::error_code woken;
+    std::array<PgConnection::Ptr, 2> connections;
+    while (!record->over && !stopping_ && record->positions.size() < kMostSamples) {
+        WritePositions now{Clock::now(), {}};
+        for (const Side side : {Side::blue, Side::green}) {
+            if (record->over || at_window(*record)) continue;
+            PgConnection::Ptr& connection = connections[index(side)];
+            try {
+                const Clock::time_point deadline = Clock::now() + kPatience;
+                if (!connection || !connection->is_alive())
+                    connection = co_await cluster_.connect_by(deadline, side, cluster_.journal_database());
+                const PgResult position = co_await connection->query_by(
+                    deadline, "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::bigint");
+                now.bytes[index(side)] = position.as<std::int64_t>(0, 0);
+            } catch (const PgError&) {
+                connection.reset();
+            }
+        }
+        if (!record->over && (now.bytes[0] || now.bytes[1])) record->positions.push_back(now);
+        again.expires_after(kBetweenPositions);
         co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     }
 }
@@ -82,7 +95,26 @@ asio::awaitable<void> Controller::tell_what_is_waited_for(std::shared_ptr<Switch
         if (record->marks.empty() || !waits(record->marks.back().phase)) continue;
         const std::vector<SessionView> views = co_await sessions();
         if (record->over) co_return;
-        progress(fmt::format("{}: {}: {}", record->verb, record->marks.back().phase, waiting_line(views)));
+        progress(fmt::format("{}: {}: {}", record->verb, record->marks.back().phase, sessions_line(views)));
+    }
+}
+
+/// A line a second while a verb works: its own last one, and how things are. A switch tells this itself, away from its
+/// window.
+asio::awaitable<void> Controller::tell_how_things_are(std::shared_ptr<bool> over, Progress progress) {
+    asio::steady_timer again(executor_);
+    boost::system::error_code woken;
+    std::vector<StreamLag> before;
+    for (;;) {
+        again.expires_after(kBetweenLines);
+        co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+        if (*over || stopping_) co_return;
+        if (record_ || switcher_->running() || progress_.empty()) continue;
+        const std::vector<SessionView> views = co_await sessions();
+        if (*over || record_) continue;
+        const std::string lag = lag_line(lag_, before);
+        before = lag_;
+        progress(fmt::format("{} | {}{}{}", progress_, lag, lag.empty() ? "" : " | ", sessions_line(views)));
     }
 }
 

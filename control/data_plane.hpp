@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,6 +69,8 @@ struct ServerAddress {
     std::string ssl_root_certificate;  ///< path; empty: none; "system": the system's own
     std::string ssl_certificate;       ///< path; empty: none
     std::string ssl_key;               ///< path; empty: none
+    std::string ssl_crl;               ///< path of lists of revoked certificates; empty: none
+    std::string ssl_crl_directory;     ///< the same by hashed names; empty: none
     Milliseconds connect_timeout{5000};
 };
 
@@ -98,6 +101,10 @@ struct DataPlaneSettings {
     std::array<ServerAddress, 2> sides;
     std::vector<std::string> databases;  ///< the switched ones; a login to another is refused (3D000)
     std::size_t max_client_connections = 10000;
+    std::size_t superuser_reserved_connections = 3;  ///< the last of these are kept for superusers
+    std::size_t reserved_connections = 0;  ///< and so many before them for members of pg_use_reserved_connections
+    /// The databases `turnout` and `pgbouncer` lead to control's console: see DataPlane::open_console.
+    bool console = false;
     Milliseconds login_timeout{60000};    ///< accept to the first ReadyForQuery, without time spent at a closed gate
     Milliseconds client_idle_timeout{0};  ///< a session that is idle for so long is ended (57P05); 0: never
     Milliseconds claim_watchdog{10000};   ///< see DataPlane::claim
@@ -109,6 +116,7 @@ struct DataPlaneSettings {
 struct RoleFacts {
     bool exists = false;
     bool superuser = false;
+    bool may_log_in = true;  ///< neither NOLOGIN nor past its VALID UNTIL; asked only where no server is
     /// From the auth_file, the auth_query or pg_authid.rolpassword; empty: none.
     std::string verifier;
     std::vector<std::string> member_of;  ///< itself and every role whose member it is, directly or not
@@ -222,6 +230,20 @@ struct DrainReport {
     std::vector<SessionView> holding_up;  ///< who was still busy at the deadline, or is pinned (at most 20)
 };
 
+/// What the sessions of one database have done since the start, in PgBouncer's terms.
+struct DatabaseCounters {
+    std::uint64_t assignments = 0;   ///< server connections given to a session: logins and moves
+    std::uint64_t queries = 0;       ///< ReadyForQuery messages forwarded after something was asked
+    std::uint64_t transactions = 0;  ///< of these: said `I`
+    std::uint64_t client_bytes = 0;  ///< received from clients
+    std::uint64_t server_bytes = 0;  ///< received from servers
+    std::uint64_t parses = 0;        ///< Parse messages forwarded
+    std::uint64_t binds = 0;
+    std::uint64_t transaction_microseconds = 0;  ///< between leaving the idle state and being back in it
+    std::uint64_t query_microseconds = 0;
+    std::uint64_t wait_microseconds = 0;  ///< at a closed gate, and for a move
+};
+
 /// Totals since the start. Each is monotonic; a snapshot is not atomic across fields.
 struct DataPlaneCounters {
     std::uint64_t logins = 0;
@@ -245,6 +267,24 @@ struct DataPlaneCounters {
     /// From a move's first question to its change-over, over the same bounds.
     std::array<std::uint64_t, 15> move_buckets{};  ///< last: +Inf; not cumulative
     std::uint64_t move_microseconds = 0;
+    std::map<std::string, DatabaseCounters> databases;  ///< of those that had a session; physical replication: ""
+};
+
+// ------------------------------------------------------------------------------------------------------ the console
+
+/// A client that has asked for the console and has proved who it is.
+struct ConsoleClient {
+    /// A connected Unix stream socket, the receiver's to close. It begins with a StartupMessage; AuthenticationOk and
+    /// all behind it are the receiver's to say.
+    int socket = -1;
+    std::string user;
+};
+
+/// Where such clients go. Both are called on a worker's thread.
+struct ConsoleDoor {
+    std::function<void(ConsoleClient)> admit;
+    /// A CancelRequest that fits no session: perhaps it is for one of the console's.
+    std::function<void(std::int32_t pid, std::string secret)> cancel;
 };
 
 // ------------------------------------------------------------------------------------------------- the data plane
@@ -260,6 +300,10 @@ class DataPlane {
     /// Binds the listeners and starts the workers; throws std::runtime_error that names the address which failed. Until
     /// serve() is called clients are answered 57P03.
     virtual void start(const DataPlaneSettings& settings) = 0;
+
+    /// Before start(): where clients go that ask for one of the databases `turnout` and `pgbouncer`, as long as
+    /// DataPlaneSettings::console allows it. They are let in by the same rules as others, also while nobody is served.
+    virtual void open_console(ConsoleDoor door) = 0;
 
     /// From now on clients are served by `side`. Only at start, after recovery; a switch uses open_to().
     virtual void serve(Side side, std::uint64_t generation) = 0;

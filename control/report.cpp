@@ -161,7 +161,10 @@ Answer server_failure(const PgError& error) {
     return refusal(refused ? std::string_view(fields.sqlstate) : sqlstate::unreachable,
                    fmt::format("{}{}{}: {}", name(fields.side), fields.database.empty() ? "" : "/", fields.database,
                                fields.message),
-                   fields.hint, fields.detail);
+                   refused || !fields.hint.empty()
+                       ? fields.hint
+                       : fmt::format("Does the server run, and does url in [side.{}] reach it?", name(fields.side)),
+                   fields.detail);
 }
 
 std::string progress_line(const SyncProgress& progress) {

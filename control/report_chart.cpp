@@ -97,6 +97,15 @@ std::string panel(const std::vector<Point>& points, const Scale& x, double top, 
     return svg + area(points, x, y, style);
 }
 
+/// The moment of the timeline's zero, if it is in the picture.
+std::string gate_closes(const Scale& x, double height) {
+    if (x.least >= 0 || x.most <= 0) return {};
+    return fmt::format(
+        "<line class=\"now\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"8\" y2=\"{1:.1f}\"/>"
+        "<text class=\"nowlabel\" x=\"{2:.1f}\" y=\"14\" text-anchor=\"end\">the gate closes</text>\n",
+        x(0), height - 34, x(0) - 6);
+}
+
 /// Close together they would be a thicket: the busiest moment of each pixel stands for it.
 std::vector<Point> thinned(const std::vector<Point>& points, const Scale& x) {
     std::vector<Point> kept;
@@ -176,12 +185,34 @@ std::string timeline_chart(const json::array& timeline) {
         svg += panel(thinned(*points, x), x, top, kPanel - 10, style, title);
         top += kPanel + kGap;
     }
-    if (x.least < 0 && x.most > 0)
-        svg += fmt::format(
-            "<line class=\"now\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"8\" y2=\"{1:.1f}\"/>"
-            "<text class=\"nowlabel\" x=\"{2:.1f}\" y=\"14\" text-anchor=\"end\">the gate closes</text>\n",
-            x(0), height - 34, x(0) - 6);
-    return svg + "</svg>\n";
+    return svg + gate_closes(x, height) + "</svg>\n";
+}
+
+std::string positions_chart(const json::array& positions) {
+    constexpr double kPanel = 96;
+    constexpr double kGap = 34;
+    std::vector<Point> blue, green;
+    for (const json::value& value : positions) {
+        const json::object& point = value.as_object();
+        for (auto* side : {&blue, &green}) {
+            const json::value* bytes = point.if_contains(side == &blue ? "blue" : "green");
+            if (bytes != nullptr && bytes->is_number())
+                side->push_back({number(point, "at_ms"), bytes->to_number<double>() / 1000});
+        }
+    }
+    if (blue.size() < 2 || green.size() < 2) return {};
+    const Scale x{kLeft, kWidth - kRight, std::min(blue.front().at, green.front().at),
+                  std::max(blue.back().at, green.back().at)};
+    const double height = 2 * (kPanel + kGap) + 20;
+    double top = 20;
+    std::string svg = start(height, "What both sides wrote before the window and after it");
+    svg += time_axis(x, top, height - 34, [](double ms) { return fmt::format("{:g} s", ms / 1000); });
+    for (const auto& [points, style, title] : {std::tuple{&blue, "rate", "kB of WAL written on blue"},
+                                               std::tuple{&green, "busy", "kB of WAL written on green"}}) {
+        svg += panel(thinned(*points, x), x, top, kPanel - 10, style, title);
+        top += kPanel + kGap;
+    }
+    return svg + gate_closes(x, height) + "</svg>\n";
 }
 
 }  // namespace turnout::control

@@ -15,6 +15,10 @@ std::string window_chart(const boost::json::array& phases, double window_us);
 /// there are fewer than two points.
 std::string timeline_chart(const boost::json::array& timeline);
 
+/// What each side has written, over the same time: `positions` as in a record. Empty if there are fewer than two
+/// points.
+std::string positions_chart(const boost::json::array& positions);
+
 /// "210 µs", "1.18 ms", "3.2 s".
 std::string duration_label(double us);
 

@@ -216,6 +216,7 @@ std::string report_page(const json::object& record) {
     page += heading(record, report) + figures(report);
     page += section("The window", window_chart(phases, number(report, "window_us")));
     page += section("Around it", timeline_chart(array(record, "timeline")));
+    page += section("What both sides wrote", positions_chart(array(record, "positions")));
     page += section("Statements before and after", latency_table(object(record, "latency_us")));
     page += section("Before the window", phases_table(array(report, "preparation")));
     page += section("Attempts that left everyone where they were", list(array(report, "missed")));

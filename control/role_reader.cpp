@@ -28,7 +28,8 @@ SELECT r.rolsuper, {verifier}, (
   ORDER BY s.setdatabase DESC LIMIT 1), (
   WITH RECURSIVE member_of(role) AS (
     SELECT r.oid UNION SELECT m.roleid FROM pg_auth_members m JOIN member_of ON m.member = member_of.role)
-  SELECT json_agg(g.rolname) FROM member_of JOIN pg_roles g ON g.oid = member_of.role)
+  SELECT json_agg(g.rolname) FROM member_of JOIN pg_roles g ON g.oid = member_of.role),
+  r.rolcanlogin AND (r.rolvaliduntil IS NULL OR r.rolvaliduntil > now())
 FROM {catalog} r WHERE r.rolname = $1 AND $2::text IS NOT NULL)";
 
 /// $1 database. The journal, and with it this table, may come and go.
@@ -168,6 +169,7 @@ asio::awaitable<RoleAnswer> RoleReader::Desk::receive_answer(std::string user) {
     facts.exists = !role.empty();
     if (facts.exists) {
         facts.superuser = role.as<bool>(0, 0);
+        facts.may_log_in = role.as<bool>(0, 4);
         if (auth_query.empty()) facts.verifier = role.as<std::string>(0, 1);
         const boost::json::value groups = boost::json::parse(role.as<std::string>(0, 3));
         for (const boost::json::value& group : groups.as_array()) facts.member_of.emplace_back(group.as_string());

@@ -36,7 +36,8 @@ Number number(const std::string& text, const char* what, Number least, Number mo
     Number value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc{} || end != text.data() + text.size() || value < least || value > most)
-        throw ConninfoError("'" + text + "' is no " + what);
+        throw ConninfoError("'" + text + "' is no " + what + ": it must be a number from " + std::to_string(least) +
+                            " to " + std::to_string(most));
     return value;
 }
 
@@ -88,18 +89,19 @@ std::vector<Endpoint> endpoints(const std::string& host_list, const std::string&
     const std::vector<std::string> addresses = split(address_list);
     const std::vector<std::string> ports = split(port_list);
     const std::size_t count = addresses.empty() ? hosts.size() : addresses.size();
-    if (count == 0) throw ConninfoError("it names no host");
+    if (count == 0) throw ConninfoError("it names no host: write host=…");
     if (!hosts.empty() && hosts.size() != count)
         throw ConninfoError("it has " + std::to_string(hosts.size()) + " values for host and " + std::to_string(count) +
-                            " for hostaddr");
+                            " for hostaddr: give as many of both");
     if (ports.size() > 1 && ports.size() != count)
         throw ConninfoError("it has " + std::to_string(ports.size()) + " ports for " + std::to_string(count) +
-                            " hosts");
+                            " hosts: give one for all, or one for each");
     std::vector<Endpoint> result(count);
     for (std::size_t i = 0; i < count; ++i) {
         if (!hosts.empty()) result[i].host = hosts[i];
         if (!addresses.empty()) result[i].hostaddr = addresses[i];
-        if (result[i].host.empty() && result[i].hostaddr.empty()) throw ConninfoError("one of its hosts is empty");
+        if (result[i].host.empty() && result[i].hostaddr.empty())
+            throw ConninfoError("one of its hosts is empty: write a name, an address, or a socket's directory");
         if (const std::string& port = ports.empty()       ? port_list
                                       : ports.size() == 1 ? ports[0]
                                                           : ports[i];
@@ -129,6 +131,8 @@ ServerAddress server_address(const std::string& url) {
     address.ssl_root_certificate = value("sslrootcert");
     address.ssl_certificate = value("sslcert");
     address.ssl_key = value("sslkey");
+    address.ssl_crl = value("sslcrl");
+    address.ssl_crl_directory = value("sslcrldir");
     if ((address.ssl_mode == SslMode::verify_ca || address.ssl_mode == SslMode::verify_full) &&
         address.ssl_root_certificate.empty())
         throw ConninfoError("sslmode=" + value("sslmode") + " needs sslrootcert");

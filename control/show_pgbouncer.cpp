@@ -39,51 +39,84 @@ std::string address_of(const Endpoint& endpoint) {
     return endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
 }
 
-/// Sessions are counted together; with one database that is its row.
-std::string counted_database(const Config& config) {
-    const auto& databases = config.switching.databases;
-    return databases.size() == 1 ? databases.front() : "*";
-}
-
 /// Totals and averages in the order of PgBouncer's columns: server_assignment_count, xact_count, query_count, received,
 /// sent, xact_time, query_time, wait_time, client_parse_count, server_parse_count, bind_count.
 constexpr std::size_t kStatistics = 11;
-using Statistics = std::array<std::string, kStatistics>;
+using Statistics = std::array<std::uint64_t, kStatistics>;
 
-Statistics totals(const ProxyFacts& facts) {
-    Statistics all;
-    all.fill("0");
-    if (facts.recent.samples().empty()) return all;
-    const DataPlaneCounters& counters = facts.recent.samples().back().counters;
-    // A session that logs in, and one that is moved, is given a server connection.
-    all[0] = number(counters.logins + counters.moves);
-    all[1] = number(counters.transactions);
-    all[2] = number(counters.queries);
-    all[3] = number(counters.client_bytes);
-    all[4] = number(counters.server_bytes);
-    all[6] = number(counters.query_microseconds[0] + counters.query_microseconds[1]);
-    return all;
+const DatabaseCounters& counted(const RecentCounters::Sample& sample, const std::string& database) {
+    static const DatabaseCounters kNothing;
+    const auto found = sample.counters.databases.find(database);
+    return found == sample.counters.databases.end() ? kNothing : found->second;
 }
 
-Statistics averages(const ProxyFacts& facts) {
-    Statistics all;
-    all.fill("0");
+Statistics totals(const ProxyFacts& facts, const std::string& database) {
+    if (facts.recent.samples().empty()) return {};
+    const DatabaseCounters& now = counted(facts.recent.samples().back(), database);
+    return {now.assignments,
+            now.transactions,
+            now.queries,
+            now.client_bytes,
+            now.server_bytes,
+            now.transaction_microseconds,
+            now.query_microseconds,
+            now.wait_microseconds,
+            now.parses,
+            now.parses,
+            now.binds};
+}
+
+/// Of the last minute: counts, bytes and waits a second, times a transaction and a query.
+Statistics averages(const ProxyFacts& facts, const std::string& database) {
     const auto& samples = facts.recent.samples();
-    if (samples.size() < 2) return all;
-    const Rates now = rates(samples.front(), samples.back());
-    const auto rounded = [](double value) { return number(std::llround(value)); };
-    all[1] = rounded(now.transactions_per_second);
-    all[2] = rounded(now.queries_per_second);
-    all[3] = rounded(now.client_bytes_per_second);
-    all[4] = rounded(now.server_bytes_per_second);
-    all[6] = rounded(now.query_microseconds);
-    return all;
+    if (samples.size() < 2) return {};
+    const double seconds = std::chrono::duration<double>(samples.back().at - samples.front().at).count();
+    if (seconds <= 0) return {};
+    const DatabaseCounters& earlier = counted(samples.front(), database);
+    const DatabaseCounters& later = counted(samples.back(), database);
+    const auto grown = [&](std::uint64_t DatabaseCounters::*total) {
+        return static_cast<double>(later.*total - std::min(earlier.*total, later.*total));
+    };
+    const auto rounded = [](double value) { return static_cast<std::uint64_t>(std::llround(value)); };
+    const auto a_second = [&](std::uint64_t DatabaseCounters::*total) { return rounded(grown(total) / seconds); };
+    const auto each = [&](std::uint64_t DatabaseCounters::*time, std::uint64_t DatabaseCounters::*count) {
+        return grown(count) > 0 ? rounded(grown(time) / grown(count)) : 0;
+    };
+    return {a_second(&DatabaseCounters::assignments),
+            a_second(&DatabaseCounters::transactions),
+            a_second(&DatabaseCounters::queries),
+            a_second(&DatabaseCounters::client_bytes),
+            a_second(&DatabaseCounters::server_bytes),
+            each(&DatabaseCounters::transaction_microseconds, &DatabaseCounters::transactions),
+            each(&DatabaseCounters::query_microseconds, &DatabaseCounters::queries),
+            a_second(&DatabaseCounters::wait_microseconds),
+            a_second(&DatabaseCounters::parses),
+            a_second(&DatabaseCounters::parses),
+            a_second(&DatabaseCounters::binds)};
 }
 
-Answer part_of_stats(Topic topic, const Config& config, const Statistics& statistics) {
-    Row row{counted_database(config)};
-    row.insert(row.end(), statistics.begin(), statistics.end());
-    return table_answer({columns(topic), {std::move(row)}});
+/// The databases that are served, and any other that has been since the start.
+std::set<std::string> counted_databases(const Config& config, const ProxyFacts& facts) {
+    std::set<std::string> names(config.switching.databases.begin(), config.switching.databases.end());
+    if (facts.recent.samples().empty()) return names;
+    for (const auto& [name, counters] : facts.recent.samples().back().counters.databases)
+        if (!name.empty()) names.insert(name);
+    return names;
+}
+
+void append(Row& row, const Statistics& statistics) {
+    for (const std::uint64_t value : statistics) row.emplace_back(number(value));
+}
+
+Answer part_of_stats(Topic topic, const Config& config, const ProxyFacts& facts,
+                     Statistics (*statistics)(const ProxyFacts&, const std::string&)) {
+    Table table{columns(topic), {}};
+    for (const std::string& database : counted_databases(config, facts)) {
+        Row row{database};
+        append(row, statistics(facts, database));
+        table.rows.push_back(std::move(row));
+    }
+    return table_answer(std::move(table));
 }
 
 std::string time_text(const ProxyFacts& facts, Microseconds ago) {
@@ -134,28 +167,42 @@ std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> by_user(const Pro
 // ----------------------------------------------------------------------------------------------------------- counters
 
 Answer show_stats(const Config& config, const ProxyFacts& facts) {
-    const Statistics total = totals(facts);
-    const Statistics average = averages(facts);
-    Row row{counted_database(config)};
-    row.insert(row.end(), total.begin(), total.end());
-    row.insert(row.end(), average.begin(), average.end());
-    row.emplace_back(total[2]);
-    return table_answer({columns(Topic::stats), {std::move(row)}});
+    Table table{columns(Topic::stats), {}};
+    for (const std::string& database : counted_databases(config, facts)) {
+        const Statistics total = totals(facts, database);
+        Row row{database};
+        append(row, total);
+        append(row, averages(facts, database));
+        row.emplace_back(number(total[2]));
+        table.rows.push_back(std::move(row));
+    }
+    return table_answer(std::move(table));
 }
 
 Answer show_stats_totals(const Config& config, const ProxyFacts& facts) {
-    return part_of_stats(Topic::stats_totals, config, totals(facts));
+    return part_of_stats(Topic::stats_totals, config, facts, totals);
 }
 
 Answer show_stats_averages(const Config& config, const ProxyFacts& facts) {
-    return part_of_stats(Topic::stats_averages, config, averages(facts));
+    return part_of_stats(Topic::stats_averages, config, facts, averages);
 }
 
+/// Of all databases together, as PgBouncer has it: averages are added, too.
 Answer show_totals(const Config& config, const ProxyFacts& facts) {
-    const auto stats = show_stats(config, facts).table;
+    Statistics total{}, average{};
+    for (const std::string& database : counted_databases(config, facts)) {
+        const Statistics its_total = totals(facts, database), its_average = averages(facts, database);
+        for (std::size_t i = 0; i < kStatistics; ++i) {
+            total[i] += its_total[i];
+            average[i] += its_average[i];
+        }
+    }
+    Row values{std::nullopt};
+    append(values, total);
+    append(values, average);
+    const auto names = columns(Topic::stats);
     Table table{columns(Topic::totals), {}};
-    for (std::size_t i = 1; i <= 2 * kStatistics; ++i)
-        table.rows.push_back({stats.columns[i].name, stats.rows.front()[i]});
+    for (std::size_t i = 1; i <= 2 * kStatistics; ++i) table.rows.push_back({names[i].name, values[i]});
     return table_answer(std::move(table));
 }
 

@@ -46,6 +46,22 @@ json::array timeline(const SwitchRecord& record, Clock::time_point origin) {
     return array;
 }
 
+/// Bytes written since the first look at each side.
+json::array positions(const SwitchRecord& record, Clock::time_point origin) {
+    json::array array;
+    std::array<std::optional<std::int64_t>, 2> first;
+    for (const WritePositions& look : record.positions) {
+        json::object point{{"at_ms", milliseconds(look.at - origin)}};
+        for (const Side side : {Side::blue, Side::green}) {
+            const auto& bytes = look.bytes[index(side)];
+            if (bytes && !first[index(side)]) first[index(side)] = bytes;
+            point[name(side)] = bytes ? json::value(*bytes - *first[index(side)]) : json::value(nullptr);
+        }
+        array.push_back(std::move(point));
+    }
+    return array;
+}
+
 json::value latency(const DataPlaneCounters& from, const DataPlaneCounters& to, Side side) {
     if (query_seconds(from, to, side, 50) <= 0) return nullptr;
     json::object object{{"side", name(side)}};
@@ -74,6 +90,14 @@ std::string iso_time(std::chrono::system_clock::time_point at) {
     return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)), rest);
 }
 
+bool at_window(const SwitchRecord& record) {
+    for (auto mark = record.marks.rbegin(); mark != record.marks.rend(); ++mark) {
+        if (mark->phase == "intent") return true;
+        if (mark->phase == "settle" || mark->phase == "back_off") return false;
+    }
+    return false;
+}
+
 json::object record_json(const SwitchRecord& record, const SwitchReport& report) {
     const std::string time = iso_time(record.began);
     std::string id = time + "-" + record.verb;
@@ -91,6 +115,7 @@ json::object record_json(const SwitchRecord& record, const SwitchReport& report)
             {"report", to_json(report)},
             {"marks", std::move(marks)},
             {"timeline", timeline(record, origin)},
+            {"positions", positions(record, origin)},
             {"latency_us", latencies(record, report)},
             {"preflight", record.preflight},
             {"configuration", std::move(configuration)}};

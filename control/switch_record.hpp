@@ -2,10 +2,13 @@
 // during and after it, and how it ended.
 #pragma once
 
+#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <chrono>
+#include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,21 +25,31 @@ struct SwitchMark {
     std::string phase;
 };
 
+/// What each side had written at a moment, as a WAL position in bytes; nothing of one that could not be asked.
+struct WritePositions {
+    Clock::time_point at;
+    std::array<std::optional<std::int64_t>, 2> bytes;  ///< by index(Side)
+};
+
 /// Filled while the switch runs.
 struct SwitchRecord {
     std::string verb;  ///< "switch", "rollback", "rehearse"
     std::string version;
     std::chrono::system_clock::time_point began;
     std::vector<RecentCounters::Sample> samples;  ///< from a minute before on, oldest first
+    std::vector<WritePositions> positions;        ///< beside the window, never in it
     std::vector<SwitchMark> marks;
     boost::json::array preflight;  ///< findings, as CHECK tells them
     std::vector<ConfigRow> configuration;
     bool over = false;
 };
 
-/// {"id", "time", "verb", "version", "report", "timeline", "latency_us", "preflight", "configuration"}. The timeline's
-/// zero is the moment at which the last attempt closed the gate (or was about to), or the beginning.
+/// {"id", "time", "verb", "version", "report", "timeline", "positions", "latency_us", "preflight", "configuration"}.
+/// The timeline's zero is the moment at which the last attempt closed the gate (or was about to), or the beginning.
 boost::json::object record_json(const SwitchRecord& record, const SwitchReport& report);
+
+/// Whether the switch is at its window, or about to be: nobody is to be asked anything for the record.
+bool at_window(const SwitchRecord& record);
 
 /// "2026-11-25T22:05:10.123Z".
 std::string iso_time(std::chrono::system_clock::time_point at);

@@ -59,7 +59,8 @@ asio::awaitable<void> CopyWatch::wait() {
 asio::awaitable<bool> CopyWatch::look() {
     const PgResult states =
         co_await target_.query(states_sql(target_.server_major() >= 14), names::subscription(target_.side()));
-    if (states.empty()) throw SyncRefused("the subscription has gone while its tables were copied");
+    if (states.empty())
+        throw SyncRefused("the subscription has gone while its tables were copied: turnout sync begins anew");
     std::uint64_t ready = 0;
     std::uint64_t bytes = 0;
     bool all = true;

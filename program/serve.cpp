@@ -7,6 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -28,6 +30,7 @@
 #include "control/monitoring.hpp"
 #include "program/notify.hpp"
 #include "program/version.hpp"
+#include "proxy/inherited_sockets.hpp"
 #include "proxy/proxy.hpp"
 
 namespace turnout::program {
@@ -65,6 +68,7 @@ class Service {
                    }) {}
 
     int run() {
+        controller_.open_console(door());
         controller_.start([this](control::ExitStatus status) {
             exit_status_ = static_cast<int>(status);
             asio::co_spawn(context_, wind_up(), asio::detached);
@@ -82,6 +86,23 @@ class Service {
     }
 
   private:
+    /// From the workers' threads to control's.
+    control::ConsoleDoor door() {
+        return {.admit =
+                    [this](control::ConsoleClient client) {
+                        asio::local::stream_protocol::socket socket(context_);
+                        socket.assign(asio::local::stream_protocol(), client.socket);
+                        asio::post(context_,
+                                   [this, socket = std::move(socket), user = std::move(client.user)]() mutable {
+                                       console_.admit(std::move(socket), std::move(user));
+                                   });
+                    },
+                .cancel =
+                    [this](std::int32_t pid, std::string secret) {
+                        asio::post(context_, [this, pid, secret = std::move(secret)] { console_.cancel(pid, secret); });
+                    }};
+    }
+
     void wait_for_signal() {
         signals_.async_wait([this](const boost::system::error_code& error, int signal) {
             if (error) return;
@@ -167,6 +188,7 @@ int serve(const ServeRequest& request, control::StepWatch watch) {
     }
     control::set_up_log(config.log);
     std::signal(SIGPIPE, SIG_IGN);
+    for (const std::string& problem : proxy::adopt_inherited_sockets()) spdlog::warn("{}", problem);
     forbid_core_dumps();
     warn_of_readable_passwords(config);
     spdlog::info("turnout {} begins, configured by {}", kVersion, config.file);

@@ -4,6 +4,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
 
 #include "control/data_plane.hpp"
 
@@ -27,15 +30,39 @@ class Count {
 /// What a session is doing, in the order of DataPlaneCounters::sessions.
 enum class Phase : std::uint8_t { login, idle, active, in_transaction, held };
 
+/// control::DatabaseCounters, of one worker.
+struct DatabaseCounts {
+    Count assignments, queries, transactions, client_bytes, server_bytes, parses, binds;
+    Count transaction_microseconds, query_microseconds, wait_microseconds;
+
+    void add_to(control::DatabaseCounters& sum) const {
+        sum.assignments += assignments.load();
+        sum.queries += queries.load();
+        sum.transactions += transactions.load();
+        sum.client_bytes += client_bytes.load();
+        sum.server_bytes += server_bytes.load();
+        sum.parses += parses.load();
+        sum.binds += binds.load();
+        sum.transaction_microseconds += transaction_microseconds.load();
+        sum.query_microseconds += query_microseconds.load();
+        sum.wait_microseconds += wait_microseconds.load();
+    }
+};
+
 struct WorkerCounters {
     Count clients;                ///< gauge
     std::array<Count, 5> phases;  ///< gauges, by Phase
-    Count logins, logins_failed, queries, transactions, client_bytes, server_bytes, cancels, moves, moves_failed,
-        moves_recovered, ended;
+    Count logins, logins_failed, cancels, moves, moves_failed, moves_recovered, ended;
     std::array<std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1>, 2> query_buckets;
     std::array<Count, 2> query_microseconds;
     std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1> move_buckets;
     Count move_microseconds;
+
+    /// Those of a database; they stay where they are as long as the worker lives. By the worker's own thread.
+    DatabaseCounts& of(const std::string& database) {
+        const std::lock_guard lock(mutex_);
+        return databases_[database];
+    }
 
     static std::size_t bucket_of(control::Microseconds time) {
         const double seconds = static_cast<double>(time.count()) * 1e-6;
@@ -60,10 +87,6 @@ struct WorkerCounters {
     void add_to(control::DataPlaneCounters& sum) const {
         sum.logins += logins.load();
         sum.logins_failed += logins_failed.load();
-        sum.queries += queries.load();
-        sum.transactions += transactions.load();
-        sum.client_bytes += client_bytes.load();
-        sum.server_bytes += server_bytes.load();
         sum.cancels += cancels.load();
         sum.moves += moves.load();
         sum.moves_failed += moves_failed.load();
@@ -80,7 +103,23 @@ struct WorkerCounters {
             }
             sum.query_microseconds[side] += query_microseconds[side].load();
         }
+        add_databases_to(sum);
     }
+
+  private:
+    void add_databases_to(control::DataPlaneCounters& sum) const {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [name, counts] : databases_) {
+            counts.add_to(sum.databases[name]);
+            sum.queries += counts.queries.load();
+            sum.transactions += counts.transactions.load();
+            sum.client_bytes += counts.client_bytes.load();
+            sum.server_bytes += counts.server_bytes.load();
+        }
+    }
+
+    mutable std::mutex mutex_;  ///< of the map, not of what is in it
+    std::map<std::string, DatabaseCounts> databases_;
 };
 
 }  // namespace turnout::proxy

@@ -14,6 +14,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "proxy/inherited_sockets.hpp"
+
 namespace turnout::proxy {
 namespace {
 
@@ -36,6 +38,8 @@ BoundSocket listen_unix(const std::string& spelled, const std::string& path) {
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) fail(spelled, "the path is too long for a Unix socket");
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    if (const auto given = take_inherited_socket(reinterpret_cast<const sockaddr*>(&address)))
+        return {*given, AF_UNIX, {}};  // its file is the service manager's
     if (somebody_listens(address)) fail(spelled, "another process listens there");
     ::unlink(path.c_str());
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -52,6 +56,10 @@ BoundSocket listen_unix(const std::string& spelled, const std::string& path) {
 
 /// One of a name's addresses; the errno of what failed, or 0.
 int listen_at(const addrinfo& at, BoundSocket& bound) {
+    if (const auto given = take_inherited_socket(at.ai_addr)) {
+        bound = {*given, at.ai_family, {}};
+        return 0;
+    }
     bound = {::socket(at.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), at.ai_family, {}};
     if (bound.fd < 0) return errno;
     const int on = 1;

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <thread>
 
+#include "proxy/inherited_sockets.hpp"
 #include "proxy/listener.hpp"
 #include "proxy/worker.hpp"
 
@@ -123,9 +124,13 @@ class Proxy final : public control::DataPlane {
                                                [this](int socket, int family) { hand_out(socket, family); }));
             }
         }
+        for (const std::string& address : drop_inherited_sockets())
+            spdlog::warn("{} was passed as a listening socket, but [proxy] listen does not name it", address);
         for (auto& listener : listeners_) listener->start();
         for (auto& worker : workers_) worker->start();
     }
+
+    void open_console(control::ConsoleDoor door) override { shared_.console = std::move(door); }
 
     void serve(Side side, std::uint64_t generation) override {
         spdlog::info("serving {} (generation {})", name(side), generation);

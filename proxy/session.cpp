@@ -52,7 +52,10 @@ Task<void> Session::run() {
     bound_login(runtime_->settings.login_timeout);
     const bool in = co_await log_in();
     login_timer_.cancel();
-    if (in) {
+    if (in && wants_console()) {
+        worker_.counters().logins.add();
+        co_await carry_console();
+    } else if (in) {
         worker_.counters().logins.add();
         co_await pump_client();
         co_await outlive_client();
@@ -84,6 +87,7 @@ void Session::close() {
     closing_ = true;
     login_timer_.cancel();
     client_.close();
+    if (console_) console_->close();
     for (auto& backend : {current_, armed_, former_}) {
         if (!backend || !backend->stream->open()) continue;
         if (!busy_ || backend != current_) {

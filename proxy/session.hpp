@@ -74,6 +74,8 @@ class Session : public std::enable_shared_from_this<Session> {
     /// Everything forwarded is answered and no transaction is open, and nothing is being brought to the standby.
     bool safe() const { return !busy_ && !bringing_; }
     bool pinned() const { return !pin_reason().empty(); }
+    /// A client of the console: no part of any switch, and not ended with the sessions.
+    bool of_console() const { return console_ != nullptr; }
     /// Whether it may have become pinned, or ceased to be, since it was asked.
     bool may_be_pinned() const;
     /// Not carried to the other server: ended when the switch is over, and not waited for before.
@@ -135,6 +137,8 @@ class Session : public std::enable_shared_from_this<Session> {
     void refuse_unreachable(std::string_view reason);
     Task<BackendResult> open_unfenced(Side side);
     Task<bool> open_first_backend();
+    Task<control::RoleAnswer> look_up_anywhere();
+    bool may_take_slot(const control::RoleFacts& role);
     Task<bool> greet();
     Parameters startup_for(const control::RoleFacts& role) const;
     void refuse(std::string_view sqlstate, std::string_view message, std::string_view detail = {},
@@ -156,6 +160,12 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<bool> prove(control::AuthMethod method, control::RoleFacts role);
     Task<bool> read_login_message(std::string& body);
 
+    // session_console.cpp
+    bool wants_console() const;
+    static std::optional<Reason> why_not_the_console(const control::RoleFacts& role);
+    Task<void> carry_console();
+    Task<void> carry(Stream& from, Stream& to);
+
     // session_from_client.cpp
     enum class Hold { no, gate, reply };
     Task<void> pump_client();
@@ -173,6 +183,7 @@ class Session : public std::enable_shared_from_this<Session> {
     bool relay(Backend& backend, char* data, std::size_t size);
     bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);
     void answered(const protocol::Reply& reply, protocol::BackendType type);
+    void transaction_ended(control::Clock::time_point now);
     void collect(Backend& backend, const protocol::Frame& frame);
     void watch(Backend& backend, const protocol::Frame& frame, char* body, std::string_view whole);
     void keep_notification(std::string& with, std::string_view whole);
@@ -254,11 +265,14 @@ class Session : public std::enable_shared_from_this<Session> {
 
     // Backends.
     std::shared_ptr<Backend> current_;
-    std::shared_ptr<Backend> armed_;    ///< logged in on the standby, state replayed
-    std::shared_ptr<Backend> opening_;  ///< logged in, and not yet known to be without the fence
-    std::shared_ptr<Backend> former_;   ///< on the side that was left; only its notifications count
-    Parameters told_;                   ///< reported settings as the client knows them
-    bool retell_ = false;               ///< told_ may differ from the present backend's
+    std::shared_ptr<Backend> armed_;      ///< logged in on the standby, state replayed
+    std::shared_ptr<Backend> opening_;    ///< logged in, and not yet known to be without the fence
+    std::shared_ptr<Backend> former_;     ///< on the side that was left; only its notifications count
+    std::shared_ptr<Stream> console_;     ///< in their stead: control's end of a client of the console
+    DatabaseCounts* traffic_ = nullptr;   ///< of its database, once it has a backend
+    control::Clock::time_point began_{};  ///< the transaction that PgBouncer's xact_time counts
+    Parameters told_;                     ///< reported settings as the client knows them
+    bool retell_ = false;                 ///< told_ may differ from the present backend's
 
     // The conversation.
     protocol::SessionLedger ledger_;

@@ -46,7 +46,7 @@ Task<void> Session::pump_client() {
             continue;
         }
         if (io.status != Stream::Status::ok) co_return;
-        worker_.counters().client_bytes.add(io.bytes);
+        traffic_->client_bytes.add(io.bytes);
         std::string_view bytes(buffer.data(), stash_.size() + io.bytes);
         if (!stash_.empty()) {
             std::memcpy(buffer.data(), stash_.data(), stash_.size());
@@ -180,6 +180,8 @@ void Session::note_frontend(const Frame& frame) {
         batch_locks_certain_ = !holdings_uncertain();
         aside_ = Aside::none;
     }
+    if (frame.type == static_cast<char>(FrontendType::parse)) traffic_->parses.add();
+    if (frame.type == static_cast<char>(FrontendType::bind)) traffic_->binds.add();
     changes_.on_frontend(static_cast<FrontendType>(frame.type), frame.body, frame.state == FrameState::whole);
     ledger_.on_frontend(frame);
     spoke_ = true;
@@ -187,7 +189,7 @@ void Session::note_frontend(const Frame& frame) {
     set_busy(true);
     set_phase(Phase::active);
     const auto now = control::Clock::now();
-    transaction_ = now;
+    transaction_ = began_ = now;
     if (was_quiet) asked_ = now;
 }
 
@@ -221,9 +223,11 @@ Task<bool> Session::wait_for_permission() {
     const auto since = control::Clock::now();
     const Phase before = phase_;
     bool stalled = false;
+    bool waited = false;
     while (!closing_ && !hung_up_) {
         if (current_ && (inbox_.empty() || skip_to_sync_)) break;  // what was held has been cancelled
         const Gate::View gate = worker_.shared().gate.view();
+        waited |= !gate.lets_pass() || (current_ && current_->side != gate.side);
         if (!gate.lets_pass()) {
             stalled |= gate.state != Gate::State::open;
             set_phase(before == Phase::login ? before : Phase::held);
@@ -239,11 +243,12 @@ Task<bool> Session::wait_for_permission() {
             break;
         }
     }
+    const auto wait = std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since);
     if (stalled && !closing_) {
         ++worker_.tally().held;
-        worker_.tally().stalls.push_back(
-            std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since));
+        worker_.tally().stalls.push_back(wait);
     }
+    if (waited && traffic_ != nullptr) traffic_->wait_microseconds.add(static_cast<std::uint64_t>(wait.count()));
     set_phase(before);
     co_return !closing_ && !hung_up_;
 }

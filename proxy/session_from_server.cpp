@@ -38,7 +38,7 @@ Task<void> Session::read_backend(std::shared_ptr<Backend> backend) {
             continue;
         }
         if (io.status != Stream::Status::ok) break;
-        worker_.counters().server_bytes.add(io.bytes);
+        traffic_->server_bytes.add(io.bytes);
         if (kept > 0) {
             std::memcpy(buffer.data(), backend->stash.data(), kept);
             std::string().swap(backend->stash);
@@ -165,12 +165,13 @@ void Session::answered(const protocol::Reply& reply, BackendType type) {
     const protocol::ReplyLedger& replies = ledger_.replies();
     if (type == BackendType::ready_for_query && reply.to != protocol::ReplyTo::probe) {
         ++queries_;
-        WorkerCounters& counters = worker_.counters();
-        counters.queries.add();
-        if (replies.status() == protocol::TransactionStatus::idle) counters.transactions.add();
         const auto now = control::Clock::now();
-        counters.query_took(current_->side, std::chrono::duration_cast<control::Microseconds>(now - asked_));
+        const auto took = std::chrono::duration_cast<control::Microseconds>(now - asked_);
+        worker_.counters().query_took(current_->side, took);
+        traffic_->queries.add();
+        traffic_->query_microseconds.add(static_cast<std::uint64_t>(took.count()));
         asked_ = now;
+        if (replies.status() == protocol::TransactionStatus::idle) transaction_ended(now);
         if (!replies.safe() && replies.ready_owed() == 0) set_phase(Phase::in_transaction);
     }
     if (replies.unsure()) probe_if_unsure();
@@ -178,6 +179,13 @@ void Session::answered(const protocol::Reply& reply, BackendType type) {
                                type == BackendType::copy_both_response)) {
         replied_.notify();
     }
+}
+
+/// Another one that was pipelined behind it begins now.
+void Session::transaction_ended(control::Clock::time_point now) {
+    const auto took = std::chrono::duration_cast<control::Microseconds>(now - std::exchange(began_, now));
+    traffic_->transactions.add();
+    traffic_->transaction_microseconds.add(static_cast<std::uint64_t>(took.count()));
 }
 
 /// A COPY failed after a Sync was forwarded inside it: how many ReadyForQuery will come is a matter of timing. Closing

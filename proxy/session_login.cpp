@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::size_t kLongSecret = 32;
 
-/// How many of so many slots are kept for superusers: PostgreSQL's default for superuser_reserved_connections, where
-/// that leaves enough for the others.
-std::size_t reserved_slots(std::size_t all) { return std::min<std::size_t>(3, all / 10); }
-
 /// Whether the client itself says what default_transaction_read_only shall be; its word beats every other.
 bool says_read_only(const Parameters& startup) {
     return std::any_of(startup.begin(), startup.end(), [](const auto& parameter) {
@@ -66,7 +62,8 @@ Task<bool> Session::log_in() {
         refuse("57P03", "turnout is shutting down", {}, "Connect again when it has been started again.");
         co_return false;
     }
-    if (!shared.served.load()) {
+    const bool console = wants_console();
+    if (!console && !shared.served.load()) {
         const Refusal refusal = shared.refusal();
         refuse("57P03", refusal.message, {}, refusal.hint);
         co_return false;
@@ -77,30 +74,59 @@ Task<bool> Session::log_in() {
         co_return false;
     }
     // Physical replication has no database.
-    if (replication_ != protocol::ReplicationKind::physical && !runtime_->lists(database_)) {
+    if (!console && replication_ != protocol::ReplicationKind::physical && !runtime_->lists(database_)) {
         refuse("3D000", fmt::format("database \"{}\" is not served by this proxy", database_), {},
                "Add it to databases in the [switch] section of turnout.toml, or connect to the server itself.");
         co_return false;
     }
-    control::RoleAnswer answer = co_await look_up_role(shared.gate.view().side);
+    control::RoleAnswer answer = co_await look_up_anywhere();
     if (auto* unknown = std::get_if<control::RoleUnknown>(&answer)) {
         spdlog::warn("cannot look up user \"{}\" from {}: {}", user_, address_, unknown->message);
         refuse_unreachable(unknown->message);
         co_return false;
     }
-    control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
-    const bool may_use_reserve = role.superuser && replication_ == protocol::ReplicationKind::none;
-    ok = co_await authenticate(std::move(role));
+    const control::RoleFacts role = std::move(std::get<control::RoleFacts>(answer));
+    ok = co_await authenticate(role);
     if (!ok) co_return false;
-    const std::size_t slots = runtime_->settings.max_client_connections;
-    if (!may_use_reserve && shared.clients.load() + reserved_slots(slots) > slots) {
-        refuse("53300", "remaining connection slots are reserved for roles with the SUPERUSER attribute", {},
-               "Raise max_client_connections in the [proxy] section of turnout.toml.");
-        co_return false;
+    if (console) {
+        const auto why = why_not_the_console(role);
+        if (why) refuse_login("28000", fmt::format("user \"{}\" may not use the console", user_), *why);
+        co_return !why;
     }
+    if (!may_take_slot(role)) co_return false;
     ok = co_await open_first_backend();
     if (!ok) co_return false;
     co_return co_await greet();
+}
+
+/// The role as the active side has it. For the console, which is wanted most when nobody is served, the other side's
+/// word does if that one cannot be asked.
+Task<control::RoleAnswer> Session::look_up_anywhere() {
+    const Side side = worker_.shared().gate.view().side;
+    control::RoleAnswer answer = co_await look_up_role(side);
+    if (std::holds_alternative<control::RoleUnknown>(answer) && wants_console())
+        answer = co_await look_up_role(other(side));
+    co_return answer;
+}
+
+/// As PostgreSQL keeps superuser_reserved_connections and reserved_connections. False: the client has been refused.
+bool Session::may_take_slot(const control::RoleFacts& role) {
+    if (role.superuser && replication_ == protocol::ReplicationKind::none) return true;
+    const control::DataPlaneSettings& settings = runtime_->settings;
+    const std::size_t taken = worker_.shared().clients.load();
+    const auto refuse_reserved = [this](std::string_view for_whom) {
+        refuse("53300", fmt::format("remaining connection slots are reserved for {}", for_whom), {},
+               "Raise max_client_connections in the [proxy] section of turnout.toml.");
+        return false;
+    };
+    if (taken + settings.superuser_reserved_connections > settings.max_client_connections)
+        return refuse_reserved("roles with the SUPERUSER attribute");
+    const bool member =
+        std::find(role.member_of.begin(), role.member_of.end(), "pg_use_reserved_connections") != role.member_of.end();
+    if (!member && taken + settings.superuser_reserved_connections + settings.reserved_connections >
+                       settings.max_client_connections)
+        return refuse_reserved("roles with privileges of the \"pg_use_reserved_connections\" role");
+    return true;
 }
 
 // ---------------------------------------------------------------------------------------------------- startup packet
@@ -217,6 +243,10 @@ Task<bool> Session::begin_tls() {
 
 Task<void> Session::serve_cancel_request(std::int32_t pid, std::string secret) {
     auto target = worker_.shared().cancels.find(pid, secret);
+    if (!target && runtime_->settings.console && worker_.shared().console.cancel) {
+        worker_.shared().console.cancel(pid, std::move(secret));
+        co_return;
+    }
     if (!target || target.get() == this) co_return;
     // The target lives on its own worker; this connection stays open until the server has taken notice, as PostgreSQL's
     // does.
@@ -313,6 +343,8 @@ Task<bool> Session::open_first_backend() {
 /// AuthenticationOk and all that follows it up to the first ReadyForQuery.
 Task<bool> Session::greet() {
     told_ = current_->parameters;
+    traffic_ = &worker_.counters().of(replication_ == protocol::ReplicationKind::physical ? std::string() : database_);
+    traffic_->assignments.add();
     for (const auto& [name, value] : told_) note_parameter(name, value);
     handed_out_pid_ = current_->pid;
     handed_out_secret_ = random_bytes(version_.minor >= 2 ? kLongSecret : protocol::min_cancel_secret);

@@ -379,6 +379,7 @@ void Session::change_over() {
     std::string notifications = std::exchange(current_->kept_notifications, {});
     if (!notifications.empty()) send_to_client(notifications);
     worker_.counters().moves.add();
+    traffic_->assignments.add();
     ++worker_.tally().moved;
 }
 

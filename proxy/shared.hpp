@@ -41,6 +41,7 @@ struct Shared {
     explicit Shared(control::RoleDirectory& roles) : directory(roles) {}
 
     control::RoleDirectory& directory;
+    control::ConsoleDoor console;  ///< set before the workers start
     Gate gate;
     CancelRegistry cancels;
     std::atomic<bool> served{false};

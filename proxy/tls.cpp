@@ -35,6 +35,8 @@ void use_pair(SSL_CTX* context, const std::string& certificate, const std::strin
     if (SSL_CTX_check_private_key(context) != 1) fail("private key (it does not fit the certificate)", key);
 }
 
+constexpr unsigned long kCheckRevoked = X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+
 /// Where lists of revoked certificates stand in the file of the authorities, every certificate of a chain is looked for
 /// in its authority's list; one whose authority has none is refused, as PostgreSQL does with ssl_crl_file.
 void use_revoked(SSL_CTX* context) {
@@ -42,9 +44,21 @@ void use_revoked(SSL_CTX* context) {
     const STACK_OF(X509_OBJECT)* objects = X509_STORE_get0_objects(store);
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
         if (X509_OBJECT_get_type(sk_X509_OBJECT_value(objects, i)) != X509_LU_CRL) continue;
-        X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+        X509_STORE_set_flags(store, kCheckRevoked);
         return;
     }
+}
+
+/// libpq's sslcrl and sslcrldir: with either, certificates that are checked at all must be in no list. Unlike libpq,
+/// which goes on without the lists, a file that cannot be read is an error.
+void use_revoked(SSL_CTX* context, const std::string& file, const std::string& directory) {
+    if (file.empty() && directory.empty()) return;
+    X509_STORE* store = SSL_CTX_get_cert_store(context);
+    if (!file.empty() && X509_STORE_load_locations(store, file.c_str(), nullptr) != 1)
+        fail("certificate revocation list file", file);
+    if (!directory.empty() && X509_STORE_load_locations(store, nullptr, directory.c_str()) != 1)
+        fail("certificate revocation list directory", directory);
+    X509_STORE_set_flags(store, kCheckRevoked);
 }
 
 constexpr unsigned char kAlpn[] = "\x0apostgresql";
@@ -96,7 +110,10 @@ TlsContext make_client_tls(const control::ServerAddress& address) {
     }
     if (system_roots) SSL_CTX_set_default_verify_paths(context.get());
     // libpq: with a root certificate every mode checks by it; `prefer` then goes on without TLS if it does not fit.
-    if (must_verify || has_root) SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+    if (must_verify || has_root) {
+        SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+        use_revoked(context.get(), address.ssl_crl, address.ssl_crl_directory);
+    }
     use_revoked(context.get());
     SSL_CTX_set_alpn_protos(context.get(), kAlpn, sizeof kAlpn - 1);
     return context;

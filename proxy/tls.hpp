@@ -19,8 +19,8 @@ using TlsContext = std::shared_ptr<ssl_ctx_st>;
 TlsContext make_server_tls(const control::ListenTls& settings);
 
 /// For a side, with libpq's reading of sslmode: certificates are checked from verify_ca on, and by every mode when a
-/// root certificate is given; lists of revoked ones in that file count. Throws std::runtime_error that names the file.
-/// Null when TLS is disabled.
+/// root certificate is given; lists of revoked ones count, in that file and by sslcrl and sslcrldir. Throws
+/// std::runtime_error that names the file. Null when TLS is disabled.
 TlsContext make_client_tls(const control::ServerAddress& address);
 
 /// What a client has shown, once the handshake has found it signed by an authority of ours.

@@ -258,7 +258,8 @@ bool Worker::bring_holdings() {
 }
 
 void Worker::opened_to_new_side(const MomentGather& gather) {
-    tally_.total = sessions_.size();
+    tally_.total = static_cast<std::size_t>(std::count_if(
+        sessions_.begin(), sessions_.end(), [](const auto& entry) { return !entry.second->of_console(); }));
     if (close_.pinned == control::PinnedPolicy::end) {
         auto sessions = sessions_;
         for (auto& [id, session] : sessions) {
@@ -364,17 +365,23 @@ Task<void> Worker::look_at_sessions(ViewsGather gather) {
     for (auto& session : doubtful) co_await session->look_again();
     std::vector<control::SessionView> views;
     views.reserve(sessions_.size());
-    for (auto& [id, session] : sessions_) views.push_back(session->view());
+    for (auto& [id, session] : sessions_) {
+        if (!session->of_console()) views.push_back(session->view());
+    }
     gather->contribute(std::move(views));
 }
 
 void Worker::end_sessions(bool now, const CountGather& gather) {
     auto sessions = sessions_;
+    std::size_t of_console = 0;
     for (auto& [id, session] : sessions) {
-        if (!now && !session->safe()) continue;
-        session->end("57P01", "terminating connection due to administrator command", "");
+        if (session->of_console()) {
+            ++of_console;  // control has still to answer, and ends it itself
+        } else if (now || session->safe()) {
+            session->end("57P01", "terminating connection due to administrator command", "");
+        }
     }
-    gather->contribute(sessions_.size());
+    gather->contribute(sessions_.size() - of_console);
 }
 
 }  // namespace turnout::proxy

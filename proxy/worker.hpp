@@ -83,7 +83,7 @@ class Worker {
     void disarm();
     void finish_moves(unsigned at_once, const MoveGather& gather);
     void views(const ViewsGather& gather);
-    /// Ends everyone: at their safe points, or `now`.
+    /// Ends everyone but the clients of the console: at their safe points, or `now`.
     void end_sessions(bool now, const CountGather& gather);
     /// Other settings have been published.
     void settings_changed();

@@ -77,6 +77,8 @@ TEST(Commands, ErrorsSayWhatWasMeant) {
     EXPECT_EQ(error("REHEARSE END_BYPASSING"), "42601 unknown option 'END_BYPASSING'");
     EXPECT_EQ(error("FINISH NOW"), "42601 FINISH takes no 'NOW'");
     EXPECT_EQ(error("FORCE ACTIVE"), "42601 FORCE ACTIVE needs the side to be served: blue or green");
+    EXPECT_EQ(error("KILL_CLIENT"), "42601 KILL_CLIENT needs the id of a session");
+    EXPECT_EQ(error("DISABLE"), "42601 DISABLE needs a database");
     EXPECT_EQ(error("FORCE ACTIVE red"), "42601 FORCE ACTIVE needs the side to be served: blue or green");
     EXPECT_EQ(error("FORCE"), "42601 a command is missing");
     EXPECT_EQ(error("SHOW STATUS AS XML"), "42601 unknown form 'XML'");

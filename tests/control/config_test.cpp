@@ -56,6 +56,8 @@ listen = ["0.0.0.0:6432", "[::1]:6433", "unix:/run/turnout"]
 workers = 3
 state = "/tmp/state"
 max_client_connections = 5
+superuser_reserved_connections = 2
+reserved_connections = 1
 login_timeout = "5s"
 claim_watchdog = "2s"
 shutdown_timeout = "1h"
@@ -73,7 +75,7 @@ superusers_remote = true
 url = "postgresql://admin:secret@db1,db2:6000/?sslmode=verify-full&sslrootcert=/ca.pem"
 replication_url = "host=10.0.0.1"
 [side.green]
-url = "hostaddr=10.0.0.2 host=green.example connect_timeout=3"
+url = "hostaddr=10.0.0.2 host=green.example connect_timeout=3 sslcrl=/crl.pem sslcrldir=/crls"
 [switch]
 databases = ["app", "shop"]
 journal_database = "ops"
@@ -85,6 +87,8 @@ bypassing = "end"
 pg_bin = "/usr/lib/postgresql/17/bin"
 [admin]
 socket = "/run/other"
+admin_users = ["dba"]
+remote = true
 [metrics]
 listen = ""
 [log]
@@ -97,6 +101,8 @@ file = "/var/log/turnout.log"
     EXPECT_EQ(plane.listen.size(), 3U);
     EXPECT_EQ(plane.workers, 3U);
     EXPECT_EQ(plane.max_client_connections, 5U);
+    EXPECT_EQ(plane.superuser_reserved_connections, 2U);
+    EXPECT_EQ(plane.reserved_connections, 1U);
     EXPECT_EQ(plane.login_timeout, Milliseconds(5000));
     EXPECT_EQ(plane.claim_watchdog, Milliseconds(2000));
     EXPECT_EQ(config.shutdown_timeout, Milliseconds(3'600'000));
@@ -104,6 +110,9 @@ file = "/var/log/turnout.log"
     EXPECT_EQ(plane.tls.certificate, "c.pem");
     EXPECT_EQ(plane.tls.key, "k.pem");
     EXPECT_EQ(plane.tls.client_ca, "ca.pem");
+    EXPECT_TRUE(plane.console);
+    EXPECT_EQ(plane.sides[1].ssl_crl, "/crl.pem");
+    EXPECT_EQ(plane.sides[1].ssl_crl_directory, "/crls");
     EXPECT_EQ(plane.auth, AuthMethod::md5);
     EXPECT_EQ(config.auth.auth_file, "/etc/userlist.txt");
     EXPECT_TRUE(plane.trust_remote);
@@ -186,12 +195,17 @@ INSTANTIATE_TEST_SUITE_P(
                 "t.toml:8:10: 'listen' in [proxy] is empty: name one address"},
         Refusal{"PauseOfNothing", "max_pause = \"0s\"\n", "t.toml:7:13: 'max_pause' in [switch] must be above 0"},
         Refusal{"DeadlineBelowPause", "deadline = \"10ms\"\n",
-                "t.toml:7:12: 'deadline' in [switch] (10ms) is shorter than 'max_pause' (100ms)"},
+                "t.toml:7:12: 'deadline' in [switch] (10ms) is shorter than 'max_pause' (100ms): it must be longer"},
         Refusal{"JournalAmongTheSwitched", "journal_database = \"app\"\n",
                 "t.toml:6:13: database 'app' keeps the journal and cannot be switched itself: name another "
                 "journal_database"},
         Refusal{"TlsWithoutCertificate", "[proxy.tls]\nmode = \"allow\"\n",
                 "t.toml:8:8: 'mode' in [proxy.tls] needs 'cert' and 'key'"},
+        Refusal{"NothingLeftBesideTheReserve", "[proxy]\nmax_client_connections = 5\nreserved_connections = 2\n",
+                "t.toml:9:24: 'superuser_reserved_connections' (3) and 'reserved_connections' (2) in [proxy] must be "
+                "less together than 'max_client_connections' (5)"},
+        Refusal{"RemoteConsoleForNobody", "[admin]\nremote = true\n",
+                "t.toml:8:10: 'remote' in [admin] lets nobody in: name roles in 'admin_users' or 'stats_users'"},
         Refusal{"RelativeAdminSocket", "[admin]\nsocket = \"run\"\n",
                 "t.toml:8:10: 'socket' in [admin] must be a directory's absolute path"}),
     [](const auto& test) { return std::string(test.param.name); });
@@ -219,17 +233,40 @@ TEST(Config, SidesAreLookedAtBeforeAnybodyConnects) {
     EXPECT_EQ(with_blue("host=b dbname=app"),
               "t.toml:6:7: 'url' in [side.blue] cannot be used: it names the database \"app\": leave dbname out, the "
               "databases are listed in [switch] databases");
-    EXPECT_EQ(with_blue("host=b port=99999"), "t.toml:6:7: 'url' in [side.blue] cannot be used: '99999' is no port");
-    EXPECT_EQ(with_blue("host=b,c,d port=1,2"),
-              "t.toml:6:7: 'url' in [side.blue] cannot be used: it has 2 ports for 3 hosts");
+    EXPECT_EQ(with_blue("host=b port=99999"),
+              "t.toml:6:7: 'url' in [side.blue] cannot be used: '99999' is no port: it must be a "
+              "number from 1 to 65535");
+    EXPECT_EQ(
+        with_blue("host=b,c,d port=1,2"),
+        "t.toml:6:7: 'url' in [side.blue] cannot be used: it has 2 ports for 3 hosts: give one for all, or one for "
+        "each");
+    EXPECT_NE(with_blue("host=b,c hostaddr=1.1.1.1").find("it has 2 values for host and 1 for hostaddr: give as many"),
+              std::string::npos);
+    EXPECT_NE(with_blue("host=b,,c").find("one of its hosts is empty: write a name"), std::string::npos);
+    EXPECT_NE(with_blue("host=b sslmode=perhaps").find("sslmode 'perhaps' does not exist: use disable, allow, prefer"),
+              std::string::npos);
+    EXPECT_NE(with_blue("host=b channel_binding=no").find("channel_binding 'no' does not exist: use disable"),
+              std::string::npos);
+    EXPECT_NE(with_blue("service=x host=b").find("'service' is not supported: write its settings here"),
+              std::string::npos);
     EXPECT_EQ(with_blue("host=b sslmode=verify-full"),
               "t.toml:6:7: 'url' in [side.blue] cannot be used: sslmode=verify-full needs sslrootcert");
-    EXPECT_EQ(
-        with_blue("host=b sslcrl=/crl.pem"),
-        "t.toml:6:7: 'url' in [side.blue] cannot be used: 'sslcrl' would not hold for sessions: append the lists to "
-        "the file of sslrootcert instead");
     EXPECT_NE(with_blue("user=postgres").find("it has no host"), std::string::npos);
     EXPECT_NE(with_blue("host=g").find("blue and green have the same url"), std::string::npos);
+}
+
+TEST(Config, DatabasesAreNamedOnceAndTheConsoleIsNone) {
+    const auto with = [](const std::string& databases, const std::string& more = "") {
+        return refused("[side.blue]\nurl=\"host=b\"\n[side.green]\nurl=\"host=g\"\n[switch]\ndatabases = [" +
+                       databases + "]\n" + more);
+    };
+    EXPECT_EQ(with("\"\""), "t.toml:6:13: 'databases' in [switch] holds an empty name: take it out");
+    EXPECT_EQ(with("\"a\", \"a\""), "t.toml:6:13: database 'a' is named twice: take one out");
+    EXPECT_EQ(with("\"pgbouncer\"", "[admin]\nremote = true\nadmin_users = [\"dba\"]\n"),
+              "t.toml:8:10: 'remote' in [admin] makes 'pgbouncer' the console's name, but [switch] lists a database of "
+              "that name: leave 'remote' out");
+    EXPECT_EQ(with("\"a\"", "[auth]\nident_file = \"/maps\"\n"),
+              "t.toml:8:14: 'ident_file' in [auth] has no effect without 'hba_file': name that file, too");
 }
 
 TEST(Config, NoPasswordIsTold) {

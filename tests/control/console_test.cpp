@@ -109,7 +109,7 @@ TEST(Console, RefusesOtherDatabases) {
     ServedConsole served(fake);
     const Connection connection = connect(served.directory(), "dbname=app");
     EXPECT_EQ(PQstatus(connection.get()), CONNECTION_BAD);
-    EXPECT_NE(std::string(PQerrorMessage(connection.get())).find("the admin socket has no database \"app\""),
+    EXPECT_NE(std::string(PQerrorMessage(connection.get())).find("the console has no database \"app\""),
               std::string::npos);
 }
 
@@ -213,10 +213,23 @@ TEST(Console, ExtendedProtocolErrorsLeaveTheSessionUsable) {
     };
     EXPECT_EQ(field(run("NONSENSE"), PG_DIAG_SQLSTATE), "42601");
     EXPECT_EQ(field(run("PAUSE; RESUME"), PG_DIAG_SQLSTATE), "42601");
+    EXPECT_EQ(field(run("PAUSE; RESUME"), PG_DIAG_MESSAGE_PRIMARY),
+              "several commands cannot be one prepared statement");
     EXPECT_EQ(field(run("SHOW STATUS", 1), PG_DIAG_SQLSTATE), "08P01");
+    EXPECT_EQ(field(run("SHOW STATUS", 1), PG_DIAG_MESSAGE_PRIMARY), "commands of the console have no parameters");
     EXPECT_EQ(field(run("ROLLBACK"), PG_DIAG_SQLSTATE), "55P03");
     const Result missing(PQexecPrepared(connection.get(), "nobody", 0, nullptr, nullptr, nullptr, 0));
     EXPECT_EQ(field(missing, PG_DIAG_SQLSTATE), "26000");
+    EXPECT_EQ(field(missing, PG_DIAG_MESSAGE_PRIMARY), "prepared statement \"nobody\" does not exist");
+    for (const char* sqlstate : {"", "42P05"}) {
+        const Result prepared(PQprepare(connection.get(), "twice", "SHOW LAG", 0, nullptr));
+        EXPECT_EQ(field(prepared, PG_DIAG_SQLSTATE), sqlstate);
+    }
+    EXPECT_NE(std::string(PQerrorMessage(connection.get())).find("prepared statement \"twice\" exists already"),
+              std::string::npos);
+    const Result portal(PQdescribePortal(connection.get(), "nobody"));
+    EXPECT_EQ(field(portal, PG_DIAG_SQLSTATE), "34000");
+    EXPECT_EQ(field(portal, PG_DIAG_MESSAGE_PRIMARY), "nothing is prepared under the name \"nobody\"");
     EXPECT_EQ(PQntuples(run("SHOW CONFIG").get()), 2);
     EXPECT_EQ(PQtransactionStatus(connection.get()), PQTRANS_IDLE);
 }
@@ -318,7 +331,12 @@ TEST(Console, BytesThatAreNoProtocolAreRefused) {
     constexpr std::string_view kLogin = "\0\0\0\x22\0\3\0\0user\0me\0database\0turnout\0\0"sv;
     static_assert(kLogin.size() == 0x22);
     const std::string huge = std::string(kLogin) + std::string("Q\x3F\xFF\xFF\xF0"sv) + std::string(600'000, 'x');
-    EXPECT_NE(raw(served.socket_path(), huge).find("too long"), std::string::npos);
+    EXPECT_NE(raw(served.socket_path(), huge).find("the message is too long for the console"), std::string::npos);
+    const auto said = [&](std::string_view message) {
+        return raw(served.socket_path(), std::string(kLogin) + std::string(message) + std::string("X\0\0\0\4"sv));
+    };
+    EXPECT_NE(said("F\0\0\0\x0E\0\0\0\1\0\0\0\0\0\0"sv).find("the console has no functions"), std::string::npos);
+    EXPECT_NE(said("E\0\0\0\x0Dnone\0\0\0\0\0S\0\0\0\4"sv).find("portal \"none\" does not exist"), std::string::npos);
     EXPECT_NE(raw(served.socket_path(), std::string(kLogin) + std::string("\x01\0\0\0\4"sv)).find("08P01"),
               std::string::npos);
     EXPECT_EQ(PQresultStatus(exec(connect(served.directory()), "PAUSE").get()), PGRES_COMMAND_OK);

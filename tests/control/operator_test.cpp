@@ -17,6 +17,7 @@
 #include "control/progress_printer.hpp"
 #include "control/report_page.hpp"
 #include "control/report_store.hpp"
+#include "control/situation.hpp"
 #include "control/switch_record.hpp"
 
 namespace turnout::control {
@@ -177,6 +178,39 @@ TEST(Schema, AllowsAndRefusesWhatTheParserDoes) {
 
 // ------------------------------------------------------------------------------------------------------------ progress
 
+TEST(Situation, NamesTheOldestTransactionAndWhoIsPinned) {
+    EXPECT_EQ(sessions_line({}), "0 sessions, 0 in transaction, 0 pinned");
+    SessionView busy{.id = 1, .user = "app", .database = "shop", .state = "idle in transaction"};
+    busy.movable = Movable::boundary;
+    busy.transaction = Microseconds(200'000);
+    SessionView older = busy;
+    older.id = 2;
+    older.transaction = Microseconds(3'200'000);
+    SessionView pinned{.id = 5, .user = "app", .database = "shop", .state = "idle"};
+    pinned.movable = Movable::pinned;
+    pinned.reason = "has 1 temporary relation";
+    EXPECT_EQ(
+        sessions_line({busy, older, pinned, SessionView{}}),
+        "4 sessions, 2 in transaction (the oldest: session 2: app on shop, idle in transaction for 3.2 s), 1 pinned "
+        "(session 5: has 1 temporary relation)");
+}
+
+TEST(Situation, TellsTheLagInBytesAndSecondsAndWhetherItFalls) {
+    const auto lag = [](std::int64_t a, std::int64_t b) {
+        StreamLag one, two;
+        one.bytes = a;
+        one.seconds = 0.25;
+        two.bytes = b;
+        two.seconds = 1.5;
+        return std::vector<StreamLag>{one, two};
+    };
+    EXPECT_EQ(lag_line({}, {}), "");
+    EXPECT_EQ(lag_line(lag(1000, 2000), {}), "lag 3.0 kB, 1.5 s");
+    EXPECT_EQ(lag_line(lag(1000, 2000), lag(2000, 2000)), "lag 3.0 kB, 1.5 s, falling");
+    EXPECT_EQ(lag_line(lag(1000, 3000), lag(1000, 2000)), "lag 4.0 kB, 1.5 s, rising");
+    EXPECT_EQ(lag_line(lag(-5, 0), lag(0, 0)), "lag 0 B, 1.5 s") << "behind the position that was read";
+}
+
 TEST(Progress, OffATerminalOneLineForEachStepAndThenOneInTenSeconds) {
     std::ostringstream out;
     ProgressPrinter printer(out, false, false);
@@ -240,6 +274,9 @@ SwitchRecord some_record() {
         if (i >= 5) counters.query_buckets[0][2] = 400;
         record.samples.push_back({start + std::chrono::seconds(i), counters});
     }
+    record.positions = {{start + std::chrono::seconds(1), {1'000'000, 500}},
+                        {start + std::chrono::seconds(2), {1'000'700, std::nullopt}},
+                        {start + std::chrono::seconds(8), {1'000'900, 4500}}};
     record.marks = {{start + std::chrono::milliseconds(4990), "intent"},
                     {start + std::chrono::milliseconds(5001), "settle"}};
     return record;
@@ -254,7 +291,29 @@ TEST(Record, TimeIsCountedFromTheClosingOfTheGate) {
     EXPECT_EQ(record.at("timeline").at(3).at("transactions_per_second").to_number<double>(), 100);
     EXPECT_EQ(record.at("latency_us").at("before").at("side").as_string(), "blue");
     EXPECT_EQ(record.at("latency_us").at("after").at("side").as_string(), "green");
+    const json::array& positions = record.at("positions").as_array();
+    ASSERT_EQ(positions.size(), 3U);
+    EXPECT_EQ(positions[1].at("blue"), 700) << "since the first look";
+    EXPECT_TRUE(positions[1].at("green").is_null());
+    EXPECT_EQ(positions[2].at("green"), 4000);
     EXPECT_EQ(json::serialize(record).find("geheim"), std::string::npos);
+}
+
+TEST(Record, NobodyIsAskedAnythingFromTheIntentToTheSettling) {
+    SwitchRecord record;
+    EXPECT_FALSE(at_window(record));
+    for (const auto& [phase, expected] : {std::pair{"arm", false},
+                                          {"moment", false},
+                                          {"intent", true},
+                                          {"drain", true},
+                                          {"back_off", false},
+                                          {"intent", true},
+                                          {"activate", true},
+                                          {"settle", false},
+                                          {"fence", false}}) {
+        record.marks.push_back({{}, phase});
+        EXPECT_EQ(at_window(record), expected) << phase;
+    }
 }
 
 TEST(Report, IsOneFileThatNeedsNothingElseAndShowsTextAsText) {
@@ -262,6 +321,7 @@ TEST(Report, IsOneFileThatNeedsNothingElseAndShowsTextAsText) {
     EXPECT_NE(page.find("Switch from blue to green"), std::string::npos);
     EXPECT_NE(page.find("1.18 ms"), std::string::npos);
     EXPECT_NE(page.find("<svg"), std::string::npos);
+    EXPECT_NE(page.find("kB of WAL written on green"), std::string::npos);
     EXPECT_NE(page.find("no &lt;good&gt; moment &amp; &quot;so on&quot;"), std::string::npos);
     EXPECT_EQ(page.find("<good>"), std::string::npos);
     for (const char* external : {"http:", "https:", "src=", "<script", "@import", "url("})

@@ -47,10 +47,17 @@ ProxyFacts some_facts() {
     DataPlaneCounters counters;
     const Clock::time_point begin{};
     facts.recent.add(begin, counters);
-    counters.transactions = 100;
-    counters.queries = 300;
-    counters.client_bytes = 5000;
-    counters.query_microseconds = {600, 2400};
+    DatabaseCounters& shop = counters.databases["shop"];
+    shop.assignments = 4;
+    shop.transactions = 100;
+    shop.queries = 300;
+    shop.client_bytes = 5000;
+    shop.parses = 30;
+    shop.binds = 60;
+    shop.transaction_microseconds = 8000;
+    shop.query_microseconds = 3000;
+    shop.wait_microseconds = 70;
+    counters.databases["crm"].transactions = 20;
     facts.recent.add(begin + std::chrono::seconds(10), counters);
     return facts;
 }
@@ -118,16 +125,26 @@ TEST(PgBouncer, EveryTableHasTheColumnsThatAreTold) {
 
 TEST(PgBouncer, TotalsAreSinceTheStartAndAveragesOfTheLastMinuteInMicrosecondsAndBytes) {
     const Answer stats = show_stats(some_config(), some_facts());
-    EXPECT_EQ(cell(stats, "database"), "shop");
-    EXPECT_EQ(cell(stats, "total_xact_count"), "100");
-    EXPECT_EQ(cell(stats, "total_query_count"), "300");
-    EXPECT_EQ(cell(stats, "total_received"), "5000");
-    EXPECT_EQ(cell(stats, "total_query_time"), "3000");
-    EXPECT_EQ(cell(stats, "avg_xact_count"), "10");
-    EXPECT_EQ(cell(stats, "avg_recv"), "500");
-    EXPECT_EQ(cell(stats, "avg_query_time"), "10");
-    EXPECT_EQ(cell(stats, "total_requests"), "300");
-    EXPECT_EQ(cell(show_stats(some_config("\"a\",\"b\""), some_facts()), "database"), "*");
+    ASSERT_EQ(stats.table.rows.size(), 2U);
+    EXPECT_EQ(cell(stats, "database"), "crm") << "was served once";
+    EXPECT_EQ(cell(stats, "total_xact_count"), "20");
+    EXPECT_EQ(cell(show_totals(some_config(), some_facts()), "value", 1), "120") << "of all databases";
+    EXPECT_EQ(cell(stats, "database", 1), "shop");
+    EXPECT_EQ(cell(stats, "total_server_assignment_count", 1), "4");
+    EXPECT_EQ(cell(stats, "total_xact_count", 1), "100");
+    EXPECT_EQ(cell(stats, "total_query_count", 1), "300");
+    EXPECT_EQ(cell(stats, "total_received", 1), "5000");
+    EXPECT_EQ(cell(stats, "total_xact_time", 1), "8000");
+    EXPECT_EQ(cell(stats, "total_query_time", 1), "3000");
+    EXPECT_EQ(cell(stats, "total_wait_time", 1), "70");
+    EXPECT_EQ(cell(stats, "total_client_parse_count", 1), "30");
+    EXPECT_EQ(cell(stats, "total_bind_count", 1), "60");
+    EXPECT_EQ(cell(stats, "avg_xact_count", 1), "10");
+    EXPECT_EQ(cell(stats, "avg_recv", 1), "500");
+    EXPECT_EQ(cell(stats, "avg_xact_time", 1), "80");
+    EXPECT_EQ(cell(stats, "avg_query_time", 1), "10");
+    EXPECT_EQ(cell(stats, "avg_wait_time", 1), "7");
+    EXPECT_EQ(cell(stats, "total_requests", 1), "300");
 }
 
 TEST(PgBouncer, PoolsTellWhoWaitsAndForHowLong) {

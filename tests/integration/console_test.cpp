@@ -31,15 +31,27 @@ std::string read(const fs::path& file) {
 class AdminConsole : public testing::Test {
   protected:
     static void SetUpTestSuite() {
-        pair_ = std::make_unique<Pair>(
-            PairOptions{.schema = "CREATE TABLE things (id bigserial PRIMARY KEY, note text)",
-                        .lines = {{"admin", R"(stats_users = ["pgbouncer"])"}, {"log", R"(level = "trace")"}}});
+        pair_ =
+            std::make_unique<Pair>(PairOptions{.schema = "CREATE TABLE things (id bigserial PRIMARY KEY, note text)",
+                                               .tls = true,
+                                               .lines = {{"admin", R"(stats_users = ["pgbouncer"])"},
+                                                         {"admin", R"(admin_users = ["dba"])"},
+                                                         {"admin", "remote = true"},
+                                                         {"proxy.tls", R"(mode = "allow")"},
+                                                         {"log", R"(level = "trace")"}}});
+        pair_->blue().execute(
+            "CREATE ROLE dba LOGIN PASSWORD 'geheim3'; CREATE ROLE pgbouncer LOGIN PASSWORD 'geheim3'");
         pair_->sync();
     }
     static void TearDownTestSuite() { pair_.reset(); }
 
     static std::string conninfo(const std::string& more = "dbname=turnout user=me") {
         return "host=" + pair_->turnout().directory().string() + " port=6432 " + more;
+    }
+
+    /// By the clients' listener.
+    static std::string remote(const std::string& user, const std::string& more = "password=geheim3") {
+        return fmt::format("host=127.0.0.1 port={} dbname=turnout user={} {}", pair_->turnout().port(), user, more);
     }
 
     static std::unique_ptr<Pair> pair_;
@@ -78,9 +90,100 @@ TEST_F(AdminConsole, WhoMayOnlyLookDoesNothingElse) {
     EXPECT_EQ(psql(watcher, "SHOW STATS").status, 0);
     for (const char* verb : {"PAUSE", "SWITCH", "RELOAD", "SHUTDOWN", "KILL_CLIENT 1", "SET switch.max_pause = '1s'"}) {
         const bench::Exit refused = psql(watcher, "\\set VERBOSITY verbose\n" + std::string(verb));
-        EXPECT_NE(refused.err.find("42501"), std::string::npos) << verb << ": " << refused.err;
+        EXPECT_NE(refused.err.find("42501: "), std::string::npos) << verb << ": " << refused.err;
+        EXPECT_NE(refused.err.find(" is refused: this user may only look"), std::string::npos) << verb;
     }
     EXPECT_EQ(pair_->turnout().status().at("paused"), false);
+}
+
+TEST_F(AdminConsole, WhoIsNamedLogsInByTheClientsListenerAsAnyClientDoes) {
+    for (const char* transport : {" sslmode=disable", " sslmode=require"})
+        for (const char* database : {" dbname=turnout", " dbname=pgbouncer"})
+            EXPECT_EQ(psql(remote("dba") + transport + database, "SHOW STATE").out.find("active|yes"), 0U)
+                << transport << database;
+    EXPECT_EQ(psql(remote("pgbouncer"), "SHOW STATS").status, 0);
+    const bench::Exit only_looks = psql(remote("pgbouncer"), "\\set VERBOSITY verbose\nPAUSE");
+    EXPECT_NE(only_looks.err.find("42501"), std::string::npos) << only_looks.err;
+    const auto refusal = [](const std::string& conninfo) {
+        return std::string(PQerrorMessage(bench::try_connect(conninfo).get()));
+    };
+    EXPECT_NE(refusal(remote("dba", "password=wrong")).find("password authentication failed"), std::string::npos);
+    EXPECT_NE(refusal(remote("nobody")).find("password authentication failed"), std::string::npos);
+    const std::string unnamed = refusal(bench::with(pair_->conninfo(), "dbname", "turnout"));
+    EXPECT_NE(unnamed.find("user \"app\" may not use the console"), std::string::npos) << unnamed;
+    for (const char* no_more : {"NOLOGIN", "LOGIN VALID UNTIL '2001-01-01'"}) {
+        pair_->blue().execute(std::string("ALTER ROLE dba ") + no_more);
+        EXPECT_NE(refusal(remote("dba")).find("user \"dba\" may not use the console"), std::string::npos) << no_more;
+    }
+    pair_->blue().execute("ALTER ROLE dba VALID UNTIL 'infinity'");
+    EXPECT_EQ(psql(remote("dba"), "SHOW VERSION").status, 0);
+}
+
+TEST_F(AdminConsole, AClientOfTheConsoleIsNoSessionAndWaitsAtNoGate) {
+    const bench::Connection console = bench::connect(remote("dba"));
+    EXPECT_EQ(pair_->turnout().run({"show", "sessions", "--json"}).out.find("\"dba\""), std::string::npos);
+    bench::run(console.get(), "PAUSE");
+    EXPECT_EQ(bench::value(console.get(), "SHOW STATE"), "active");
+    EXPECT_NE(psql(remote("dba"), "SHOW STATE").out.find("paused|yes"), std::string::npos) << "and a new one comes in";
+    bench::run(console.get(), "RESUME");
+
+    const bench::Connection client = pair_->connect();
+    ASSERT_EQ(PQsendQuery(console.get(), "SHUTDOWN WAIT_FOR_CLIENTS"), 1);
+    eventually(
+        [] {
+            const bench::Connection next = bench::try_connect(pair_->conninfo());
+            return PQstatus(next.get()) == CONNECTION_BAD;
+        },
+        "the closed door");
+    char error[256] = "";
+    const std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> cancel(PQgetCancel(console.get()), PQfreeCancel);
+    ASSERT_EQ(PQcancel(cancel.get(), error, sizeof error), 1) << error;
+    const bench::Result cancelled{PQgetResult(console.get())};
+    EXPECT_STREQ(PQresultErrorField(cancelled.get(), PG_DIAG_MESSAGE_PRIMARY),
+                 "SHUTDOWN was cancelled; clients are let in again")
+        << PQerrorMessage(console.get());
+    EXPECT_EQ(bench::number(client.get(), "SELECT 1"), 1);
+}
+
+/// The answer comes before the end.
+TEST_F(AdminConsole, AShutdownByTheClientsListenerIsAnswered) {
+    const bench::Exit shut_down = psql(remote("dba"), "SHUTDOWN");
+    EXPECT_EQ(shut_down.status, 0) << shut_down.err;
+    eventually([&] { return !pair_->turnout().running(); }, "the end of the proxy");
+    pair_->turnout().start();
+    EXPECT_EQ(bench::number(pair_->connect().get(), "SELECT 1"), 1);
+}
+
+TEST_F(AdminConsole, StatisticsAreOfEachDatabaseInMicroseconds) {
+    const auto stats = [] {
+        const json::array rows = json::parse(psql(conninfo(), "SHOW STATS AS JSON").out).as_array();
+        EXPECT_EQ(rows.size(), 1U);
+        return rows.at(0).as_object();
+    };
+    const auto total = [](const json::object& row, const char* name) {
+        return row.at("total_" + std::string(name)).to_number<std::int64_t>();
+    };
+    const json::object before = stats();
+    EXPECT_EQ(before.at("database").as_string(), "app");
+    {
+        const bench::Connection client = pair_->connect();
+        bench::run(client.get(), "BEGIN");
+        bench::run(client.get(), "SELECT pg_sleep(0.05)");
+        bench::run(client.get(), "COMMIT");
+        const bench::Result prepared{PQprepare(client.get(), "one", "SELECT 1", 0, nullptr)};
+        for (int i = 0; i < 2; ++i)
+            const bench::Result executed{PQexecPrepared(client.get(), "one", 0, nullptr, nullptr, nullptr, 0)};
+    }
+    const json::object after = stats();
+    const auto grown = [&](const char* name) { return total(after, name) - total(before, name); };
+    EXPECT_EQ(grown("server_assignment_count"), 1);
+    EXPECT_EQ(grown("query_count"), 6);
+    EXPECT_EQ(grown("xact_count"), 4) << "a transaction, a Parse and two executions";
+    EXPECT_EQ(grown("client_parse_count"), 1);
+    EXPECT_EQ(grown("bind_count"), 2);
+    EXPECT_GE(grown("xact_time"), 50'000);
+    EXPECT_GE(grown("query_time"), 50'000);
+    EXPECT_GE(grown("xact_time"), grown("query_time"));
 }
 
 TEST_F(AdminConsole, PgBouncersVerbsDoWhatTheySay) {
@@ -113,6 +216,52 @@ TEST_F(AdminConsole, PgBouncersVerbsDoWhatTheySay) {
     EXPECT_EQ(PQresultStatus(ended.get()), PGRES_FATAL_ERROR);
     EXPECT_EQ(PQstatus(client.get()), CONNECTION_BAD);
     EXPECT_NE(console("KILL_CLIENT 999999").err.find("there is no session 999999"), std::string::npos);
+}
+
+/// Beside a reason and a remedy, the clients go on.
+TEST_F(AdminConsole, WhatCannotBeDoneNowSaysWhatToDo) {
+    const auto refused = [](const std::string& command, const std::string& message, const std::string& hint) {
+        const std::string said = psql(conninfo(), command).err;
+        EXPECT_NE(said.find(message), std::string::npos) << command << ": " << said;
+        EXPECT_NE(said.find("HINT:  " + hint), std::string::npos) << command << ": " << said;
+    };
+    refused("ROLLBACK", "there is nothing to roll back: blue is active, as at the beginning", "turnout switch");
+    refused("FINISH", "blue is still active: there is nothing to finish", "turnout switch first");
+    refused("RESUME", "the proxy is not paused", "turnout pause");
+    refused("SET proxy.tls.cert = '/nonexistent'", "proxy.tls.cert is not changed: could not use the certificate",
+            "Correct the value");
+    EXPECT_EQ(psql(conninfo(), "PAUSE").status, 0);
+    refused("PAUSE", "the proxy is paused already", "turnout resume");
+    refused("SWITCH", "SWITCH is refused: the proxy is paused", "turnout resume");
+    {
+        const bench::Connection entering(PQconnectStart(pair_->conninfo().c_str()));
+        std::string id;
+        eventually(
+            [&] {
+                PQconnectPoll(entering.get());
+                const json::value sessions = json::parse(pair_->turnout().run({"show", "sessions", "--json"}).out);
+                for (const json::value& session : sessions.as_array())
+                    if (session.at("state").as_string() == "login" && session.at("user").as_string() == "app")
+                        id = json::serialize(session.at("id"));
+                return !id.empty();
+            },
+            "a login at the closed gate");
+        refused("KILL_CLIENT " + id, "session " + id + " is still logging in", "Try again");
+    }
+    EXPECT_EQ(psql(conninfo(), "RESUME").status, 0);
+
+    const bench::Connection holding = pair_->connect();
+    bench::run(holding.get(), "BEGIN; INSERT INTO things (note) VALUES ('holds the switch up')");
+    const bench::Connection switching = bench::connect(conninfo());
+    ASSERT_EQ(PQsendQuery(switching.get(), "SWITCH"), 1);
+    eventually([] { return pair_->turnout().status().at("phase").as_string() == "switching"; }, "the switch");
+    refused("VERIFY", "VERIFY is refused: SWITCH is running, for ", "Wait until it ends");
+    const std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> cancel(PQgetCancel(switching.get()), PQfreeCancel);
+    char error[256] = "";
+    ASSERT_EQ(PQcancel(cancel.get(), error, sizeof error), 1) << error;
+    const bench::Result cancelled{PQgetResult(switching.get())};
+    EXPECT_STREQ(PQresultErrorField(cancelled.get(), PG_DIAG_SQLSTATE), "57014") << PQerrorMessage(switching.get());
+    bench::run(holding.get(), "ROLLBACK");
 }
 
 TEST_F(AdminConsole, AHoldFileAndAHookThatFailsRefuseASwitch) {
@@ -203,11 +352,16 @@ std::map<std::string, std::string> everything(Pair& pair, const std::string& con
 TEST_F(AdminConsole, NoPasswordAndNoVerifierIsInAnythingThatWasWritten) {
     const bench::Connection client = pair_->connect();
     pair_->change();
+    EXPECT_NE(pair_->turnout().run({"switch"}).err.find("green is active already"), std::string::npos);
+    EXPECT_NE(
+        pair_->turnout().run({"abort"}).err.find("green is active: aborting now would lose what was written there"),
+        std::string::npos);
     pair_->change();
     bench::number(client.get(), "SELECT 1");
     psql(conninfo(), "SET side.blue.url = 'host=x password=geheim1'");
     EXPECT_THROW(bench::connect(pair_->turnout().conninfo("app", "a wrong geheim2")), std::exception);
-    std::vector<std::string> secrets{Pair::kPassword, "geheim1", "geheim2"};
+    psql(remote("dba"), "SHOW CONFIG");
+    std::vector<std::string> secrets{Pair::kPassword, "geheim1", "geheim2", "geheim3"};
     const std::string verifier = pair_->blue().value("SELECT rolpassword FROM pg_authid WHERE rolname = 'app'");
     ASSERT_TRUE(verifier.starts_with("SCRAM-SHA-256$")) << verifier;
     secrets.push_back(verifier.substr(verifier.rfind(':') + 1));
@@ -216,6 +370,9 @@ TEST_F(AdminConsole, NoPasswordAndNoVerifierIsInAnythingThatWasWritten) {
     const std::string configuration = read(pair_->turnout().configuration());
     for (std::sregex_iterator it(configuration.begin(), configuration.end(), given), none; it != none; ++it)
         if ((*it)[1] != "postgres") secrets.push_back((*it)[1]);  // which is a user's and a database's name, too
+    // Core dumps would hold them.
+    EXPECT_TRUE(std::regex_search(read(fs::path("/proc") / std::to_string(pair_->turnout().pid()) / "limits"),
+                                  std::regex("Max core file size +0 +0 ")));
     const auto all = everything(*pair_, conninfo());
     EXPECT_GT(all.size(), 80U);
     EXPECT_EQ(pair_->turnout().run({"show", "history", "--json"}).out.find("[{\"time\""), 0U);

@@ -52,6 +52,10 @@ TEST(Databases, AbortLeavesTheOldSideAsItWas) {
     const std::vector<std::string> before = turnout_objects(pair.blue(), kDatabases);
     pair.sync();
     EXPECT_NE(turnout_objects(pair.blue(), kDatabases), before);
+    const bench::Exit one_of_two =
+        psql("host=" + pair.turnout().directory().string() + " port=6432 dbname=turnout user=me", "PAUSE app");
+    EXPECT_NE(one_of_two.err.find("PAUSE of one database among several is not possible"), std::string::npos)
+        << one_of_two.err;
     const bench::Exit exit = pair.turnout().run({"abort"});
     EXPECT_EQ(exit.status, 0) << exit.err << exit.out;
     EXPECT_EQ(turnout_objects(pair.blue(), kDatabases), before);

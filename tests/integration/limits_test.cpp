@@ -16,7 +16,11 @@ class Limits : public testing::Test {
   protected:
     static void SetUpTestSuite() {
         pair_ = std::make_unique<Pair>(
-            PairOptions{.auth = support::ClusterAuth::trust, .lines = {{"auth", "method = \"trust\""}}});
+            // Before 16 there is no role pg_use_reserved_connections.
+            PairOptions{.blue = 17,
+                        .green = 15,
+                        .auth = support::ClusterAuth::trust,
+                        .lines = {{"auth", "method = \"trust\""}}});
     }
     static void TearDownTestSuite() { pair_.reset(); }
 
@@ -44,7 +48,7 @@ class Limits : public testing::Test {
 std::unique_ptr<Pair> Limits::pair_;
 
 TEST_F(Limits, TheSessionTooManyIsRefusedAsPostgresRefusesIt) {
-    set("max_client_connections = 2\n");
+    set("max_client_connections = 2\nsuperuser_reserved_connections = 0\n");
     reload();
     const bench::Connection first = pair_->connect();
     const bench::Connection second = pair_->connect();
@@ -69,33 +73,36 @@ TEST_F(Limits, ALoginThatIsNotFinishedInTimeIsEnded) {
     reload();
 }
 
-/// As superuser_reserved_connections does: whoever has to look why it is full still gets in.
-TEST_F(Limits, TheLastSlotsAreKeptForSuperusers) {
-    set("max_client_connections = 10\n");
+/// As superuser_reserved_connections and reserved_connections do: whoever has to look why it is full still gets in.
+TEST_F(Limits, TheLastSlotsAreKeptForSuperusersAndOthersBeforeThem) {
+    pair_->blue().execute("CREATE ROLE watcher LOGIN; GRANT pg_use_reserved_connections TO watcher");
+    set("max_client_connections = 6\nsuperuser_reserved_connections = 1\nreserved_connections = 2\n");
     reload();
-    const std::string as_superuser = bench::with(pair_->conninfo(), "user", "postgres");
+    const auto as = [](const std::string& user) { return bench::with(pair_->conninfo(), "user", user); };
     std::vector<bench::Connection> connections;
-    std::string refusal;
-    while (connections.size() < 11) {
-        connections.push_back(bench::try_connect(pair_->conninfo()));
-        if (PQstatus(connections.back().get()) == CONNECTION_OK) continue;
-        refusal = PQerrorMessage(connections.back().get());
-        connections.pop_back();
-        break;
-    }
-    EXPECT_EQ(connections.size(), 9U);
-    EXPECT_NE(refusal.find("remaining connection slots are reserved for roles with the SUPERUSER attribute"),
-              std::string::npos)
-        << refusal;
     // The slot of whoever was refused is free a moment later.
-    bench::Connection superuser;
-    eventually(
-        [&] {
-            superuser = bench::try_connect(as_superuser);
-            return PQstatus(superuser.get()) == CONNECTION_OK;
-        },
-        "a superuser's login");
-    EXPECT_EQ(bench::number(superuser.get(), "SELECT 1"), 1);
+    const auto fill = [&](const std::string& user, std::size_t until, const std::string& refusal) {
+        eventually(
+            [&] {
+                bench::Connection next = bench::try_connect(as(user));
+                if (PQstatus(next.get()) == CONNECTION_OK) connections.push_back(std::move(next));
+                return connections.size() == until;
+            },
+            ("connections of " + user).c_str());
+        eventually(
+            [&] {
+                bench::Connection next = bench::try_connect(as(user));
+                EXPECT_NE(PQstatus(next.get()), CONNECTION_OK) << user;
+                return std::string(PQerrorMessage(next.get())).find(refusal) != std::string::npos;
+            },
+            refusal.c_str());
+    };
+    fill("app", 3,
+         "remaining connection slots are reserved for roles with privileges of the \"pg_use_reserved_connections\" "
+         "role");
+    fill("watcher", 5, "remaining connection slots are reserved for roles with the SUPERUSER attribute");
+    fill("postgres", 6, "sorry, too many clients already");
+    connections.clear();
     set("");
     reload();
     EXPECT_EQ(bench::number(pair_->connect().get(), "SELECT 1"), 1);
@@ -106,10 +113,13 @@ TEST_F(Limits, RefusalsCarryAHint) {
     const auto told = [](const std::string& conninfo) {
         return std::string(PQerrorMessage(bench::try_connect(conninfo).get()));
     };
+    EXPECT_NE(told(pair_->conninfo("turnout")).find("database \"turnout\" is not served by this proxy"),
+              std::string::npos)
+        << "the console is elsewhere, unless it is configured";
     const std::string database = told(pair_->conninfo("elsewhere"));
     EXPECT_NE(database.find("database \"elsewhere\" is not served by this proxy"), std::string::npos) << database;
     EXPECT_NE(database.find("HINT:  Add it to databases in the [switch] section"), std::string::npos) << database;
-    set("max_client_connections = 1\n");
+    set("max_client_connections = 1\nsuperuser_reserved_connections = 0\n");
     reload();
     const bench::Connection only = pair_->connect();
     const std::string many = told(pair_->conninfo());
@@ -142,6 +152,13 @@ TEST_F(Limits, AnIdleSessionIsEndedAndOneInATransactionIsNot) {
     idle.send(startup_packet(3, 0));
     ASSERT_EQ(idle.messages(), "R K(4) Z");
     EXPECT_EQ(idle.messages(), "E(57P05)");
+    const bench::Connection too_long = pair_->connect();
+    std::string told;  // libpq takes what comes while nothing was asked for a notice
+    PQsetNoticeProcessor(
+        too_long.get(), [](void* to, const char* text) { *static_cast<std::string*>(to) += text; }, &told);
+    eventually([&] { return PQconsumeInput(too_long.get()) == 0 || PQstatus(too_long.get()) == CONNECTION_BAD; },
+               "the end of an idle session");
+    EXPECT_NE(told.find("terminating connection due to idle-session timeout"), std::string::npos) << told;
     EXPECT_EQ(bench::number(in_transaction.get(), "SELECT 1"), 1);
     set("");
     reload();
@@ -189,12 +206,21 @@ TEST(AuthQuery, StandsInPlaceOfPgAuthid) {
     Pair pair({.auth = support::ClusterAuth::scram,
                .lines = {{"auth",
                           "auth_query = \"SELECT role, secret FROM public.verifiers WHERE role = $1 AND enabled\""}}});
-    EXPECT_EQ(PQstatus(bench::try_connect(pair.conninfo()).get()), CONNECTION_BAD) << "there is no such table";
+    const bench::Connection no_table = bench::try_connect(pair.conninfo());
+    EXPECT_NE(std::string(PQerrorMessage(no_table.get())).find("the database server cannot be reached at present"),
+              std::string::npos)
+        << PQerrorMessage(no_table.get());
     EXPECT_NE(pair.turnout().log().find("public.verifiers"), std::string::npos) << pair.turnout().log();
     pair.blue().execute(
         "CREATE TABLE public.verifiers AS SELECT rolname::text AS role, rolpassword AS secret, true AS enabled FROM "
         "pg_authid WHERE rolname = 'app'");
     EXPECT_EQ(bench::number(pair.connect().get(), "SELECT 1"), 1);
+    psql("host=" + pair.turnout().directory().string() + " port=6432 dbname=turnout user=me",
+         "SET proxy.login_timeout = '200ms'");
+    RawPeer says_nothing(pair.turnout().port());
+    says_nothing.send(startup_packet(3, 0));
+    EXPECT_EQ(says_nothing.messages(), "R E(57014)") << "canceling authentication due to timeout";
+    pair.turnout().report({"reload"});
     pair.blue().execute("UPDATE public.verifiers SET enabled = false");
     const bench::Connection refused = bench::try_connect(pair.conninfo());
     EXPECT_NE(std::string(PQerrorMessage(refused.get())).find("password authentication failed for user \"app\""),

@@ -25,7 +25,8 @@ void expect_refused(Pair& pair, std::vector<std::string> verb, const std::vector
 
 TEST(Refusals, ASwitchBeforeSyncIsToldToSync) {
     Pair pair({.schema = kSchema});
-    expect_refused(pair, {"switch"}, {"sync"});
+    expect_refused(pair, {"switch"},
+                   {"green does not follow blue: there is no complete copy", "Run turnout sync first"});
     expect_refused(pair, {"rollback"}, {});
     EXPECT_TRUE(turnout_objects(pair.green(), {}).empty());
 }

@@ -166,6 +166,7 @@ TEST_F(Verify, ASwitchWithVerifyIsRefusedWhereSomethingDiffersAndDoneWhereNothin
     const bench::Exit refused = pair_->turnout().run({"switch", "--verify"});
     EXPECT_EQ(refused.status, 1);
     EXPECT_NE(refused.err.find("public.texts"), std::string::npos) << refused.err;
+    EXPECT_NE(refused.err.find("SWITCH is refused: the data of both sides differs"), std::string::npos) << refused.err;
     EXPECT_EQ(pair_->turnout().status().at("active").as_string(), "blue");
     tamper("UPDATE texts SET value = repeat('v', 20) WHERE value = 'tampered'");
     pair_->turnout().report({"switch", "--verify"});

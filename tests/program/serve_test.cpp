@@ -3,9 +3,18 @@
 #include <gtest/gtest.h>
 #include <libpq-fe.h>
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -94,6 +103,57 @@ TEST(Serve, AConfigurationThatIsWrongIsRefusedWithItsPlaceAndStatusTwo) {
     const Exit missing = bench::run_program({.arguments = {TURNOUT_PROGRAM, "serve", "--config", "/nonexistent"}});
     EXPECT_EQ(missing.status, 2);
     std::filesystem::remove(file);
+}
+
+/// A socket that listens on a port of 127.0.0.1.
+int listening(std::uint16_t port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(fd, 8), 0);
+    return fd;
+}
+
+/// Starts `turnout serve` as systemd does: with these sockets from descriptor 3 on, and its pid in the environment.
+pid_t activate(const bench::Served& served, const std::vector<int>& sockets) {
+    const std::string log = (served.directory() / "activated.log").string();
+    const std::string configuration = served.configuration().string();
+    const std::string count = std::to_string(sockets.size());
+    const pid_t child = ::fork();
+    if (child != 0) return child;
+    const std::string own = std::to_string(::getpid());
+    for (std::size_t i = 0; i < sockets.size(); ++i) ::dup2(sockets[i], 3 + static_cast<int>(i));
+    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ::dup2(out, STDERR_FILENO);
+    ::setenv("LISTEN_PID", own.c_str(), 1);
+    ::setenv("LISTEN_FDS", count.c_str(), 1);
+    ::execl(TURNOUT_PROGRAM, TURNOUT_PROGRAM, "serve", "--config", configuration.c_str(), nullptr);
+    ::_exit(127);
+}
+
+TEST(Serve, SocketsOfTheServiceManagerOutliveIt) {
+    bench::ServedOptions options = unreachable();
+    options.start = false;
+    const bench::Served served(options);
+    const int ours = listening(served.port()), nobodys = listening(bench::free_port());
+    for (int i = 0; i < 2; ++i) {
+        const pid_t child = activate(served, {ours, nobodys});
+        // It may not have begun yet: whoever comes waits in the socket's queue.
+        EXPECT_NE(error_of(served.conninfo("app", "app", "app")).find("FATAL"), std::string::npos);
+        ASSERT_EQ(::kill(child, SIGTERM), 0);
+        int status = -1;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+    }
+    std::ifstream file(served.directory() / "activated.log");
+    const std::string log{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_NE(log.find(" was passed as a listening socket, but [proxy] listen does not name it"), std::string::npos)
+        << log;
+    ::close(ours);
+    ::close(nobodys);
 }
 
 TEST(Serve, AnAddressThatIsTakenIsNamed) {

@@ -405,6 +405,15 @@ TEST_F(SyncTest, RefusesATableWithoutReplicaIdentityAndSaysWhatMendsIt) {
     EXPECT_THAT(objects(Side::blue), IsEmpty());
 }
 
+TEST_F(SyncTest, RefusesADatabaseThatIsThereButNotAlike) {
+    server(Side::green).execute("CREATE DATABASE " + database_ + " ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0");
+    EXPECT_THAT(refusal(), testing::AllOf(HasSubstr("has encoding "), HasSubstr("so that it can be made alike")));
+    server(Side::green).execute("DROP DATABASE " + database_);
+    server(Side::green).execute("CREATE DATABASE " + database_);
+    execute(Side::green, "CREATE TABLE account (id bigint PRIMARY KEY)");
+    EXPECT_THAT(refusal(), testing::AllOf(HasSubstr(" has tables on green, but not "), HasSubstr("DROP DATABASE")));
+}
+
 TEST_F(SyncTest, RefusesRowsThatItDidNotBring) {
     run();
     await(abort(*cluster_, Side::blue));

@@ -105,7 +105,7 @@ TEST_F(BackendSslmode, CertificatesAreVerifiedAsLibpqDoesIt) {
     }
 }
 
-/// libpq has a parameter of its own for them; here they stand beside the authorities.
+/// The lists may stand beside the authorities, too.
 TEST_F(BackendSslmode, ARevokedCertificateIsRefused) {
     const fs::path certificate = server_->certificate(), list = other_.string() + ".crl",
                    both = other_.string() + ".pem";
@@ -116,6 +116,28 @@ TEST_F(BackendSslmode, ARevokedCertificateIsRefused) {
         std::ofstream(both) << std::ifstream(certificate).rdbuf() << std::ifstream(list).rdbuf();
         EXPECT_EQ(by_proxy(url, "either"), revoked == support::Revoked::nothing ? "tls" : "refused");
     }
+}
+
+TEST_F(BackendSslmode, ListsOfRevokedCertificatesAreReadAsLibpqReadsThem) {
+    const fs::path certificate = server_->certificate(), list = other_.string() + ".crl",
+                   directory = other_.string() + ".crls";
+    fs::create_directory(directory);
+    for (const support::Revoked revoked : {support::Revoked::nothing, support::Revoked::itself}) {
+        support::write_revocation_list(list, certificate, fs::path(certificate).replace_extension(".key"), revoked);
+        fs::copy_file(list, directory / support::revocation_list_name(certificate),
+                      fs::copy_options::overwrite_existing);
+        for (const std::string given : {" sslcrl=" + list.string(), " sslcrldir=" + directory.string()}) {
+            for (const std::string mode : {"require", "verify-ca", "verify-full"})
+                compare("host=localhost sslmode=" + mode + " sslrootcert=" + certificate.string() + given, "either");
+            compare("host=localhost sslmode=require" + given, "either");
+        }
+    }
+    fs::remove_all(directory);
+    // libpq goes on as if nobody was revoked.
+    EXPECT_THROW(by_proxy("host=localhost user=postgres sslmode=verify-ca sslcrl=/nonexistent.crl port=" +
+                              std::to_string(server_->port()) + " sslrootcert=" + certificate.string(),
+                          "either"),
+                 std::runtime_error);
 }
 
 TEST_F(BackendSslmode, ChannelBindingIsAsLibpqHasIt) {

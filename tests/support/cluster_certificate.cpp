@@ -1,5 +1,6 @@
 #include "tests/support/cluster_certificate.hpp"
 
+#include <fmt/format.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -98,6 +99,13 @@ void write_revocation_list(const std::filesystem::path& list_path, const std::fi
     require(X509_CRL_sort(list.get()) == 1 && X509_CRL_sign(list.get(), key.get(), EVP_sha256()) > 0, "signature");
     const File file(std::fopen(list_path.c_str(), "w"));
     require(file && PEM_write_X509_CRL(file.get(), list.get()) == 1, list_path.string());
+}
+
+std::string revocation_list_name(const std::filesystem::path& certificate_path) {
+    const File file(std::fopen(certificate_path.c_str(), "r"));
+    const Certificate certificate(file ? PEM_read_X509(file.get(), nullptr, nullptr, nullptr) : nullptr);
+    require(certificate != nullptr, certificate_path.string());
+    return fmt::format("{:08x}.r0", X509_subject_name_hash(certificate.get()));
 }
 
 }  // namespace turnout::support

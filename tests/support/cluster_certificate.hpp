@@ -19,4 +19,7 @@ enum class Revoked { nothing, itself };
 void write_revocation_list(const std::filesystem::path& list, const std::filesystem::path& certificate,
                            const std::filesystem::path& key, Revoked revoked);
 
+/// What the list of this authority must be called in a directory of lists: the hash of its name, as OpenSSL finds it.
+std::string revocation_list_name(const std::filesystem::path& certificate);
+
 }  // namespace turnout::support

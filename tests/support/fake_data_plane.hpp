@@ -24,6 +24,7 @@ class FakeDataPlane final : public control::DataPlane {
     bool drains = true;  ///< false: pause() is never done
 
     void start(const control::DataPlaneSettings&) override { calls.emplace_back("start"); }
+    void open_console(control::ConsoleDoor) override { calls.emplace_back("open console"); }
     void serve(Side side, std::uint64_t generation) override {
         calls.push_back("serve " + std::string(name(side)) + " " + std::to_string(generation));
     }

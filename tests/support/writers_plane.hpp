@@ -53,6 +53,7 @@ class WritersPlane final : public control::DataPlane {
     Side side() const;
 
     void start(const control::DataPlaneSettings&) override {}
+    void open_console(control::ConsoleDoor) override {}
     void serve(Side side, std::uint64_t generation) override;
     void serve_nobody(std::string message, std::string hint) override;
     std::optional<std::string> reload(const control::DataPlaneSettings&) override { return std::nullopt; }

@@ -1,0 +1,230 @@
+// The table of all errors of turnout's own: each with its SQLSTATE, what it says, the remedy, and the tests that meet
+// it. It is made from the sources, so that none is forgotten; `./dev errors` prints it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+#include <vector>
+
+#include "tests/control/error_sites.hpp"
+
+namespace turnout::house {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kRoot = TURNOUT_SOURCE_DIR;
+
+std::string read(const fs::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// PostgreSQL's own words, which have no hint there either: drivers and people know them. And the few that are told
+/// to nobody who could do anything.
+const std::map<std::string_view, std::string_view> kWithoutRemedy{
+    {"invalid length of the key in a cancel request", "PostgreSQL's"},
+    {"invalid startup packet layout: expected terminator as last byte", "PostgreSQL's"},
+    {"no PostgreSQL user name specified in startup packet", "PostgreSQL's"},
+    {"invalid length of an encryption request", "PostgreSQL's"},
+    {"invalid length of startup packet", "PostgreSQL's"},
+    {"unsupported frontend protocol ….…: server supports 3.0 to 3.2", "PostgreSQL's"},
+    {"received unencrypted data after … request", "PostgreSQL's, with its DETAIL"},
+    {"terminating connection due to idle-session timeout", "PostgreSQL's"},
+    {"terminating connection due to administrator command", "PostgreSQL's"},
+    {"canceling authentication due to timeout", "PostgreSQL's"},
+    {"canceling statement due to user request", "PostgreSQL's"},
+    {"connection requires a valid client certificate", "PostgreSQL's"},
+    {"password authentication failed for user \"…\"", "PostgreSQL's; why is nobody's business"},
+    {"… authentication failed for user \"…\"", "PostgreSQL's; why is nobody's business"},
+    {"expected a password response, got message type …", "PostgreSQL's"},
+    {"the server refused the SCRAM proof", "for the log"},
+    {"prepared statement \"…\" exists already", "PostgreSQL's"},
+    {"prepared statement \"…\" does not exist", "PostgreSQL's"},
+    {"portal \"…\" does not exist", "PostgreSQL's"},
+    {"nothing is prepared under the name \"…\"", "PostgreSQL's"},
+    {"cancelled on request", "its client asked for it"},
+    {"the client is gone", "nobody is there"},
+    {"… was cancelled; …", "its client asked for it"},
+    {"SHUTDOWN was cancelled; clients are let in again", "its client asked for it"},
+    {"the topic is not known", "the table of commands knows it"},
+    {"… in […] …", "what the value must be stands in the gap"},
+};
+
+/// Errors whose words are in no test: met by their SQLSTATE, within others, or at a moment that no test can choose.
+const std::map<std::string_view, std::string_view> kMetOtherwise{
+    {"canceling statement due to user request", "by SQLSTATE in `sessions/closed_gate_test`"},
+    {"received unencrypted data after … request", "by SQLSTATE in `integration/handshakes_test`"},
+    {"terminating connection because the session could not be moved to …: …", "by SQLSTATE in `sessions/hostile_test`"},
+    {"… in […] …", "in every row of `control/config_test`"},
+    {"………: …", "by what the server said, in `integration/refusals_test`"},
+    {"[side.…] …: …", "by what follows it, in `control/config_test`"},
+    {"it names no host: write host=…", "`control/config_test`, in the words of whoever looks first"},
+    {"the server refused the SCRAM proof", "by its kind in `protocol/scram_test`"},
+    {"there is no way back: … could not follow … after it", "or its preflight, in `integration/way_back_test`"},
+    {"the subscription has gone while its tables were copied: turnout sync begins anew", "somebody drops it meanwhile"},
+    {"session … has ended already", "between a look and a kill"},
+    {"the client is gone", "nobody is there"},
+    {"the topic is not known", "never"},
+    {"the console cannot be reached at present", "without file descriptors"},
+};
+
+/// A message that says by itself what to do, or what must be.
+bool says_what_to_do(std::string_view message) {
+    for (const std::string_view word : {": ", "; ", " must ", " needs "})
+        if (message.find(word) != std::string_view::npos) return true;
+    return false;
+}
+
+constexpr std::size_t kPart = 12;  // so many bytes that only one message has are hardly in a test by chance
+
+/// What stands between the gaps.
+std::vector<std::string_view> stretches_of(std::string_view text) {
+    std::vector<std::string_view> stretches;
+    constexpr std::string_view gap = "…";
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(gap), text.size());
+        if (end > 0) stretches.push_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + gap.size(), text.size()));
+    }
+    return stretches;
+}
+
+/// Which tests know an error: a literal has a part of its message that no other message has, or the whole of it.
+class Tests {
+  public:
+    explicit Tests(const std::vector<ErrorSite>& errors) {
+        std::map<std::string_view, std::set<std::string_view>> owners;
+        for (const ErrorSite& error : errors) {
+            messages_[error.message] = stretches_of(error.message);
+            for (const std::string_view stretch : messages_[error.message])
+                for (std::size_t i = 0; i + kPart <= stretch.size(); ++i)
+                    owners[stretch.substr(i, kPart)].insert(error.message);
+        }
+        for (const auto& [part, whose] : owners)
+            if (whose.size() == 1) owner_[part] = *whose.begin();
+        for (const auto& entry : fs::recursive_directory_iterator(kRoot / "tests"))
+            if (entry.path().extension() == ".cpp" && entry.path().stem() != "error_catalogue_test")
+                look_at(entry.path());
+    }
+
+    std::string of(std::string_view message) const {
+        const auto found = tests_.find(message);
+        if (found == tests_.end()) return {};
+        std::string names;
+        for (const std::string& name : found->second) names += (names.empty() ? "" : ", ") + name;
+        return names;
+    }
+
+  private:
+    void look_at(const fs::path& file) {
+        const std::string name = "`" + fs::relative(file, kRoot / "tests").replace_extension().string() + "`";
+        std::istringstream literals(literals_of(read(file)));
+        for (std::string line; std::getline(literals, line);) {
+            for (std::size_t i = 0; i + kPart <= line.size(); ++i)
+                if (const auto found = owner_.find(std::string_view(line).substr(i, kPart)); found != owner_.end())
+                    tests_[found->second].insert(name);
+            for (const auto& [message, stretches] : messages_)
+                if (has_all(line, stretches)) tests_[message].insert(name);
+        }
+    }
+
+    /// In their order, and enough of them that it can be no chance.
+    static bool has_all(std::string_view line, const std::vector<std::string_view>& stretches) {
+        std::size_t at = 0, bytes = 0;
+        for (const std::string_view stretch : stretches) {
+            at = line.find(stretch, at);
+            if (at == std::string_view::npos) return false;
+            at += stretch.size();
+            bytes += stretch.size();
+        }
+        return bytes >= kPart;
+    }
+
+    std::map<std::string_view, std::vector<std::string_view>> messages_;
+    std::unordered_map<std::string_view, std::string_view> owner_;
+    std::map<std::string_view, std::set<std::string>> tests_;
+};
+
+/// One of each message and SQLSTATE.
+std::vector<ErrorSite> catalogue() {
+    std::vector<ErrorSite> all = all_errors(kRoot);
+    const auto order = [](const ErrorSite& error) { return std::tie(error.sqlstate, error.message, error.remedy); };
+    std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
+    all.erase(std::unique(all.begin(), all.end(), [&](const auto& a, const auto& b) { return order(a) == order(b); }),
+              all.end());
+    return all;
+}
+
+std::string cell(std::string text) {
+    for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
+    return text;
+}
+
+/// How the sources' errors are met; empty: they are not.
+std::string met_by(const ErrorSite& error, const Tests& tests) {
+    const auto otherwise = kMetOtherwise.find(error.message);
+    return otherwise == kMetOtherwise.end() ? tests.of(error.message) : "(" + std::string(otherwise->second) + ")";
+}
+
+void write_table(const fs::path& file, const std::vector<ErrorSite>& errors, const Tests& tests) {
+    std::ofstream out(file);
+    out << "# The errors of turnout's own\n\n"
+           "What a server says is passed on as it is and is not here. \"…\" is put in when the error is raised. Where\n"
+           "there is no SQLSTATE a configuration is refused, with file, line and column in front.\n\n"
+           "| SQLSTATE | message | remedy | met by |\n|---|---|---|---|\n";
+    for (const ErrorSite& error : errors) {
+        const auto without = kWithoutRemedy.find(error.message);
+        const std::string remedy = error.remedy.empty() && without != kWithoutRemedy.end()
+                                       ? "(" + std::string(without->second) + ")"
+                                       : error.remedy;
+        out << "| " << error.sqlstate << " | " << cell(error.message) << " | " << cell(remedy) << " | "
+            << met_by(error, tests) << " |\n";
+    }
+}
+
+TEST(Errors, EachSaysWhatToDo) {
+    for (const ErrorSite& error : catalogue())
+        EXPECT_TRUE(!error.remedy.empty() || kWithoutRemedy.contains(error.message) || says_what_to_do(error.message))
+            << error.file << ": " << error.message;
+}
+
+TEST(Errors, EachIsMetByATest) {
+    const auto errors = catalogue();
+    const Tests tests(errors);
+    EXPECT_GT(errors.size(), 100U);
+    for (const ErrorSite& error : errors)
+        EXPECT_FALSE(met_by(error, tests).empty()) << error.file << ": \"" << error.message
+                                                   << "\" is in no test; let one meet it, or say in kMetOtherwise how";
+    write_table(fs::path(TURNOUT_BINARY_DIR) / "errors.md", errors, tests);
+}
+
+TEST(Errors, AreFoundInASource) {
+    const auto found = errors_of("x.cpp",
+                                 "void refuse(std::string_view sqlstate);\n"
+                                 "// refuse(\"28000\", \"a comment\");\n"
+                                 "refuse(\"53300\", \"too \"\n  \"many\", {}, fmt::format(\"Raise {}.\", key));\n"
+                                 "co_return refusal(sqlstate::refused, fmt::format(\"{} is {{up}}\", name(side)),\n"
+                                 "                  \"Say, \\\"no\\\".\");\n"
+                                 "fail(state, error.what);\n");
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(found[0].sqlstate, "53300");
+    EXPECT_EQ(found[0].message, "too many");
+    EXPECT_EQ(found[0].remedy, "Raise ….");
+    EXPECT_EQ(found[1].sqlstate, "55000");
+    EXPECT_EQ(found[1].message, "… is {up}");
+    EXPECT_EQ(found[1].remedy, "Say, \"no\".");
+}
+
+}  // namespace
+}  // namespace turnout::house
