@@ -240,9 +240,7 @@ Task<bool> Session::wait_for_permission() {
         }
     }
     if (stalled && !closing_) {
-        ++worker_.tally().held;
-        worker_.tally().stalls.push_back(
-            std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since));
+        worker_.went_on(held_in_, std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since));
     }
     set_phase(before);
     co_return !closing_ && !hung_up_;
