@@ -91,6 +91,43 @@ std::vector<std::string> relation_readings() {
     return all;
 }
 
+/// Operators, casts, aggregates, and what text is sorted and searched by.
+std::vector<std::string> operator_readings() {
+    const auto free = [](std::string_view catalog, std::string_view oid) {
+        return fmt::format(fmt::runtime(kFree), catalog, oid);
+    };
+    return {
+        fmt::format("SELECT 'operator ' || format('%I.%s(%s,%s)', n.nspname, o.oprname, format_type(o.oprleft, NULL), "
+                    "format_type(o.oprright, NULL)), format('%s returns %s commutator %s negator %s hashes %s merges "
+                    "%s owner %s', o.oprcode, format_type(o.oprresult, NULL), o.oprcom::regoper, o.oprnegate::regoper, "
+                    "o.oprcanhash, o.oprcanmerge, pg_get_userbyid(o.oprowner)) FROM pg_operator o JOIN pg_namespace n "
+                    "ON n.oid = o.oprnamespace WHERE {} AND {}",
+                    kUsers, free("pg_operator", "o.oid")),
+        fmt::format("SELECT 'cast ' || format('(%s as %s)', format_type(k.castsource, NULL), "
+                    "format_type(k.casttarget, NULL)), format('by %s %s %s', k.castmethod, CASE k.castfunc WHEN 0 THEN "
+                    "'nothing' ELSE k.castfunc::regprocedure::text END, k.castcontext) FROM pg_cast k WHERE k.oid >= "
+                    "16384 AND {}",
+                    free("pg_cast", "k.oid")),
+        fmt::format("SELECT 'aggregate ' || format('%I.%I(%s)', n.nspname, p.proname, "
+                    "pg_get_function_identity_arguments(p.oid)), format('transition %s final %s state %s initial %s', "
+                    "a.aggtransfn, a.aggfinalfn, format_type(a.aggtranstype, NULL), a.agginitval) FROM pg_aggregate a "
+                    "JOIN pg_proc p ON p.oid = a.aggfnoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} AND "
+                    "{}",
+                    kUsers, free("pg_proc", "p.oid")),
+        fmt::format("SELECT 'operator class ' || format('%I.%I using %I', n.nspname, c.opcname, m.amname), format('for "
+                    "%s default %s', format_type(c.opcintype, NULL), c.opcdefault) FROM pg_opclass c JOIN pg_namespace "
+                    "n ON n.oid = c.opcnamespace JOIN pg_am m ON m.oid = c.opcmethod WHERE {} AND {}",
+                    kUsers, free("pg_opclass", "c.oid")),
+        fmt::format("SELECT 'collation ' || format('%I.%I', n.nspname, c.collname), format('provider %s deterministic "
+                    "%s', c.collprovider, c.collisdeterministic) FROM pg_collation c JOIN pg_namespace n ON n.oid = "
+                    "c.collnamespace WHERE {} AND {}",
+                    kUsers, free("pg_collation", "c.oid")),
+        fmt::format("SELECT 'text search configuration ' || format('%I.%I', n.nspname, c.cfgname), format('parser %I', "
+                    "(SELECT prsname FROM pg_ts_parser WHERE oid = c.cfgparser)) FROM pg_ts_config c JOIN pg_namespace "
+                    "n ON n.oid = c.cfgnamespace WHERE {} AND {}",
+                    kUsers, free("pg_ts_config", "c.oid"))};
+}
+
 std::vector<std::string> other_readings() {
     const std::string free_class = fmt::format(fmt::runtime(kFree), "pg_class", "c.oid");
     const std::string free_function = fmt::format(fmt::runtime(kFree), "pg_proc", "p.oid");
@@ -138,6 +175,7 @@ std::vector<std::string> other_readings() {
                     "JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_range r ON r.rngtypid = t.oid "
                     "WHERE {} AND {}",
                     type, kUsers, free_type));
+    for (std::string& sql : operator_readings()) all.push_back(std::move(sql));
     all.push_back("SELECT 'extension ' || quote_ident(extname), 'installed' FROM pg_extension");
     all.push_back(
         fmt::format("SELECT 'schema ' || quote_ident(n.nspname), 'owner ' || pg_get_userbyid(n.nspowner) "

@@ -128,6 +128,7 @@ bool ends(const Token& token) { return token.kind == Token::Kind::end || token.k
 
 std::string allowed_values(const OptionDescription& option) {
     if (option.kind == OptionKind::duration) return std::string(kDurationHint) + ", above 0";
+    if (option.kind == OptionKind::limits) return std::string(kWatchLimitsHint);
     std::string text = "it may be";
     for (std::size_t i = 0; i < option.words.size(); ++i)
         text.append(i == 0 ? " '" : i + 1 == option.words.size() ? " or '" : ", '").append(option.words[i]).append("'");

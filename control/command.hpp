@@ -15,6 +15,7 @@
 #include "control/answer.hpp"
 #include "control/config.hpp"
 #include "control/data_plane.hpp"
+#include "control/switch_watch.hpp"
 
 namespace turnout::control {
 
@@ -78,6 +79,8 @@ struct VerbOptions {
     std::optional<Milliseconds> deadline;
     std::optional<PinnedPolicy> pinned;
     std::optional<LongTransactions> long_transactions;
+    std::optional<Milliseconds> watch;       ///< how long the new side is watched after a switch; 0: not
+    std::optional<WatchLimits> rollback_if;  ///< when it is left again then
     bool end_bypassing = false;
     bool no_way_back = false;       ///< switch although there is no way back that carries
     bool adopt = false;             ///< SYNC: use the standby's own subscription instead of copying
@@ -106,7 +109,7 @@ struct CommandError {
 };
 
 /// How an option is written.
-enum class OptionKind { duration, word, flag };
+enum class OptionKind { duration, word, limits, flag };
 struct OptionDescription {
     std::string_view word;  ///< "MAX_PAUSE"; on the command line --max-pause
     OptionKind kind = OptionKind::flag;

@@ -49,6 +49,19 @@ constexpr OptionDescription kEndBypassing{"END_BYPASSING",
                                           {},
                                           "end the sessions that reach the active side without this proxy",
                                           [](VerbOptions& o, std::string_view) { return o.end_bypassing = true; }};
+constexpr OptionDescription kWatch{"WATCH",
+                                   OptionKind::duration,
+                                   {},
+                                   "compare the new side with how things went before for so long, such as 10m",
+                                   [](VerbOptions& o, std::string_view v) { return set_duration(o.watch, v); }};
+constexpr OptionDescription kRollbackIf{"ROLLBACK_IF",
+                                        OptionKind::limits,
+                                        {},
+                                        "go back by itself if that shows more, such as errors=1%,latency=200%",
+                                        [](VerbOptions& o, std::string_view v) {
+                                            o.rollback_if = parse_watch_limits(v);
+                                            return o.rollback_if.has_value();
+                                        }};
 constexpr OptionDescription kNoWayBack{"NO_WAY_BACK",
                                        OptionKind::flag,
                                        {},
@@ -82,8 +95,8 @@ constexpr OptionDescription kDryRun{"DRY_RUN",
                                     "list the steps that would be taken, with measured estimates; change nothing",
                                     [](VerbOptions& o, std::string_view) { return o.dry_run = true; }};
 
-constexpr std::array kSwitchOptions{&kMaxPause,     &kDeadline,  &kPinned, &kLongTransactions,
-                                    &kEndBypassing, &kNoWayBack, &kVerify, &kDryRun};
+constexpr std::array kSwitchOptions{&kMaxPause,  &kDeadline, &kPinned, &kLongTransactions, &kEndBypassing,
+                                    &kNoWayBack, &kVerify,   &kWatch,  &kRollbackIf,       &kDryRun};
 constexpr std::array kRehearseOptions{&kMaxPause, &kDeadline, &kPinned, &kLongTransactions};
 constexpr std::array kVerifyOptions{&kMaxPause, &kDeadline};
 constexpr std::array kSyncOptions{&kAdopt};

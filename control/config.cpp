@@ -17,6 +17,7 @@
 #include "control/nearest_word.hpp"
 #include "control/secrets.hpp"
 #include "control/server_address.hpp"
+#include "control/switch_watch.hpp"
 
 namespace turnout::control {
 namespace {
@@ -242,6 +243,8 @@ void check_switch(Reading& reading, Config& config) {
         reading.refuse("switch.deadline", "'deadline' in [switch] (" + duration_text(given.deadline) +
                                               ") is shorter than 'max_pause' (" + duration_text(given.max_pause) +
                                               "): it must be longer");
+    if (!given.rollback_if.empty() && !parse_watch_limits(given.rollback_if))
+        reading.refuse("switch.rollback_if", "'rollback_if' in [switch]: " + std::string(kWatchLimitsHint));
     config.data_plane.databases = given.databases;
 }
 

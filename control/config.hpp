@@ -46,8 +46,10 @@ struct SwitchConfig {
     PinnedPolicy pinned = PinnedPolicy::wait;
     LongTransactions long_transactions = LongTransactions::wait;
     Bypassing bypassing = Bypassing::refuse;
-    std::string hold_file;  ///< while it exists, switches are refused; empty: there is none
-    std::string pg_bin;     ///< directory of pg_dump and pg_restore; empty: the newest that is found
+    Milliseconds watch{0};    ///< 0: a switch is not watched
+    std::string rollback_if;  ///< as parse_watch_limits() reads it; empty: never
+    std::string hold_file;    ///< while it exists, switches are refused; empty: there is none
+    std::string pg_bin;       ///< directory of pg_dump and pg_restore; empty: the newest that is found
 };
 
 /// [hooks]: programs of the operator's, run without a shell and without arguments.

@@ -149,6 +149,12 @@ constexpr std::array kKeys{
               [](Config& c) -> Slot {
                   return choice(c.switching.bypassing, {"refuse", "end"});
               }},
+    ConfigKey{"switch", "watch", R"("0")", kReload, kOpen,
+              "How long the new side is compared with the old one after a switch; \"0\": not at all.",
+              [](Config& c) -> Slot { return &c.switching.watch; }},
+    ConfigKey{"switch", "rollback_if", R"("")", kReload, kOpen,
+              "When a watched switch is rolled back by itself, such as \"errors=1%,latency=200%\"; empty: never.",
+              [](Config& c) -> Slot { return &c.switching.rollback_if; }},
     ConfigKey{"switch", "hold_file", R"("")", kReload, kOpen,
               "While this file exists, switch and rollback are refused; empty: no file does that.",
               [](Config& c) -> Slot { return &c.switching.hold_file; }},

@@ -137,7 +137,7 @@ asio::awaitable<Answer> Controller::execute(Command command, Progress progress) 
 
 asio::awaitable<Answer> Controller::dispatch(const Command& command, const Progress& progress) {
     if (command.options.dry_run) co_return co_await dry_run(command);
-    if (is_exclusive(command.verb)) co_return co_await exclusively(command, progress);
+    if (is_exclusive(command.verb)) co_return co_await watched(command, progress);
     switch (command.verb) {
         case Verb::show: co_return co_await show(command);
         case Verb::check: co_return co_await check();

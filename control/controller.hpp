@@ -40,6 +40,7 @@
 #include "control/single_flight.hpp"
 #include "control/switch_driver.hpp"
 #include "control/switch_record.hpp"
+#include "control/switch_watch.hpp"
 
 namespace turnout::control {
 
@@ -52,6 +53,12 @@ struct ControllerSettings {
     bool take_over = false;    ///< end another turnout that still holds the locks
     LiveFeed* feed = nullptr;  ///< of the status page; must outlive the controller
     StepWatch step_watch{};    ///< for tests
+};
+
+/// How a switch is watched.
+struct WatchSettings {
+    Milliseconds time{0};  ///< 0: not at all
+    WatchLimits limits;
 };
 
 class Controller {
@@ -125,6 +132,15 @@ class Controller {
     boost::asio::awaitable<void> sample_switch(std::shared_ptr<SwitchRecord> record);
     boost::asio::awaitable<void> tell_how_things_are(std::shared_ptr<bool> over, Progress progress);
     boost::asio::awaitable<void> tell_what_is_waited_for(std::shared_ptr<SwitchRecord> record, Progress progress);
+
+    // ---- controller_watch.cpp
+    WatchSettings watch_settings(const Command& command) const;
+    boost::asio::awaitable<Answer> watched(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> watch_switch(Command command, Milliseconds time, SwitchWatch watch, Answer answer,
+                                                const Progress& progress);
+    std::string no_longer_watched(std::int64_t generation) const;
+    boost::asio::awaitable<Answer> go_back(Command command, std::string why, boost::json::object watched,
+                                           const Progress& progress);
 
     // ---- controller_live.cpp: what the status page is told
     boost::asio::awaitable<void> tell_the_page();
@@ -206,6 +222,7 @@ class Controller {
     std::array<PgConnection::Ptr, 2> page_connections_;  ///< by index(Side)
     std::array<boost::json::object, 2> page_sides_;      ///< as last looked at
     std::string progress_;                               ///< the last line of the verb that runs
+    std::string watching_;                               ///< how a switch that is watched goes; empty: none is
 
     bool background_works_ = false;
     boost::asio::cancellation_signal cancel_background_;

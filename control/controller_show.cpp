@@ -101,6 +101,7 @@ asio::awaitable<Answer> Controller::show_status_now() {
         facts.running_seconds = std::chrono::duration<double>(Clock::now() - running_->since).count();
     }
     if (running_) facts.progress = progress_;
+    facts.watching = watching_;
     facts.paused = paused_;
     facts.stopping = stopping_;
     facts.unsettled = left_;

@@ -192,12 +192,12 @@ struct ArmReport {
 /// What the sessions went through because of one switch, complete when every move has finished.
 struct MoveReport {
     std::uint64_t total = 0;  ///< sessions that existed when the gate opened
-    std::uint64_t held = 0;   ///< of these: had something to say while the gate was closed
+    std::uint64_t held = 0;   ///< had something to say while the gate was closed, at whichever attempt; each once
     std::uint64_t moved = 0;
     std::uint64_t ended = 0;           ///< by policy (57P01)
     std::uint64_t recovered = 0;       ///< a statement was run again, or a transaction taken over, unnoticed
     std::uint64_t failed = 0;          ///< the move failed; the client got an error that says so
-    std::vector<Microseconds> stalls;  ///< one per held session, unordered
+    std::vector<Microseconds> stalls;  ///< one for each time that a session was held, unordered
 };
 
 // -------------------------------------------------------------------------------------------------------- the gate
@@ -264,6 +264,8 @@ struct DataPlaneCounters {
                                                                 0.025,  0.05,    0.1,    0.25,  0.5,    1.0,   5.0};
     std::array<std::array<std::uint64_t, 15>, 2> query_buckets{};  ///< last: +Inf; not cumulative
     std::array<std::uint64_t, 2> query_microseconds{};
+    /// Errors that a server has sent to a client, by side, and connections to it that were lost.
+    std::array<std::uint64_t, 2> query_errors{};
     /// From a move's first question to its change-over, over the same bounds.
     std::array<std::uint64_t, 15> move_buckets{};  ///< last: +Inf; not cumulative
     std::uint64_t move_microseconds = 0;

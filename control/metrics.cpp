@@ -113,6 +113,15 @@ void add_query_seconds(std::vector<MetricFamily>& families, const DataPlaneCount
     }
 }
 
+void add_query_errors(std::vector<MetricFamily>& families, const DataPlaneCounters& counters) {
+    families.push_back(family("turnout_query_errors_total",
+                              "Errors of servers that clients were told of, and lost connections, by side.",
+                              MetricType::Counter));
+    for (const Side side : {Side::blue, Side::green})
+        families.back().metric.push_back(sample(static_cast<double>(counters.query_errors[index(side)]),
+                                                MetricType::Counter, {{"side", std::string(name(side))}}));
+}
+
 void add_sides(std::vector<MetricFamily>& families, const MetricsSnapshot& snapshot) {
     families.push_back(family("turnout_active_side", "1 for the side that serves the clients.", MetricType::Gauge));
     for (const Side side : {Side::blue, Side::green})
@@ -204,6 +213,7 @@ std::string Metrics::text() const {
     add_sessions(families, snapshot.counters);
     add_totals(families, snapshot.counters);
     add_query_seconds(families, snapshot.counters);
+    add_query_errors(families, snapshot.counters);
     add_move_seconds(families, snapshot.counters);
     add_process(families);
     auto observed = switches_->registry.Collect();

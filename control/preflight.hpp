@@ -34,13 +34,14 @@ enum class PreflightStage {
 struct PreflightInput {
     Side active = Side::blue;
     PreflightStage stage = PreflightStage::before_switch;
-    OwnPids own_pids;                 ///< on the active side; empty: there are none
-    std::uint64_t sessions = 0;       ///< that will need a connection to the standby
-    std::uint64_t movable = 0;        ///< of these: now, or when their transaction ends
-    std::vector<std::string> pinned;  ///< sentences: who cannot be moved, and why
-    bool end_bypassing = false;       ///< sessions that bypass the proxy will be ended: a warning, not a refusal
-    bool rehearsal = false;           ///< they are left alone: a warning, too
-    bool no_way_back = false;         ///< a way back that does not work is a warning, not a refusal
+    OwnPids own_pids;                       ///< on the active side; empty: there are none
+    std::uint64_t sessions = 0;             ///< that will need a connection to the standby
+    std::uint64_t movable = 0;              ///< of these: now, or when their transaction ends
+    std::vector<std::string> pinned;        ///< sentences: who cannot be moved, and why
+    Milliseconds long_transaction{30'000};  ///< one that is older is warned of
+    bool end_bypassing = false;             ///< sessions that bypass the proxy will be ended: a warning, not a refusal
+    bool rehearsal = false;                 ///< they are left alone: a warning, too
+    bool no_way_back = false;               ///< a way back that does not work is a warning, not a refusal
 };
 
 struct PreflightReport {

@@ -78,6 +78,7 @@ asio::awaitable<Findings> settings(Context& context);
 asio::awaitable<Findings> database_limits(Context& context);
 asio::awaitable<Findings> bypassing(Context& context);
 asio::awaitable<Findings> synchronous_standbys(Context& context);
+asio::awaitable<Findings> long_transactions(Context& context);
 asio::awaitable<Findings> extensions(Context& context);
 asio::awaitable<Findings> extension_versions(Context& context);
 asio::awaitable<Findings> schema(Context& context);

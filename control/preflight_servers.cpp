@@ -1,6 +1,8 @@
 // Checks of the servers as a whole.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -44,10 +46,29 @@ SELECT 'max_worker_processes', current_setting('max_worker_processes')::int - (S
        (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND subname ~ '^turnout_to_')
 )";
 
-/// Roles that may log in, and what a login depends on.
+/// Roles, and what a login and its rights depend on.
 constexpr const char* kLogins = R"(
 SELECT rolname, coalesce(rolpassword, ''), rolcanlogin, rolsuper, rolconnlimit, rolbypassrls, rolreplication,
        coalesce(extract(epoch FROM rolvaliduntil), 'infinity') FROM pg_authid WHERE rolname !~ '^pg_')";
+/// Of the columns above, as ALTER ROLE calls them.
+constexpr std::array<std::string_view, 8> kAttributes{
+    "name", "PASSWORD", "LOGIN", "SUPERUSER", "CONNECTION LIMIT", "BYPASSRLS", "REPLICATION", "VALID UNTIL"};
+
+constexpr const char* kMemberships = R"(
+SELECT DISTINCT format('membership of %I in %I', m.rolname, r.rolname) FROM pg_auth_members a
+JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member ORDER BY 1)";
+
+/// Settings that a newer major calls otherwise; others it may have dropped.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 1> kRenamed{
+    {{"force_parallel_mode", "debug_parallel_query"}}};
+
+/// "work_mem" of "role app: work_mem=5MB".
+std::string_view name_of_setting(std::string_view setting) {
+    const std::size_t equals = setting.find('=');
+    const std::size_t colon = setting.rfind(": ", equals);
+    return setting.substr(colon == std::string_view::npos ? 0 : colon + 2,
+                          equals - (colon == std::string_view::npos ? 0 : colon + 2));
+}
 
 }  // namespace
 
@@ -177,15 +198,25 @@ asio::awaitable<Findings> roles(Context& context) {
             missing.push_back(name);
             continue;
         }
-        bool same = true;
+        std::string what;
         for (int column = 1; column < wanted.columns(); ++column) {
-            same = same && wanted.get(i, column) == present.get(twin->second, column);
+            if (wanted.get(i, column) == present.get(twin->second, column)) continue;
+            what += fmt::format("{}{}", what.empty() ? "" : ", ", kAttributes.at(static_cast<std::size_t>(column)));
         }
-        if (!same) (wanted.as<bool>(i, 3) ? superusers : differing).push_back(name);
+        if (what.empty()) continue;
+        (wanted.as<bool>(i, 3) ? superusers : differing).push_back(fmt::format("{} ({})", name, what));
+    }
+    const PgResult memberships = co_await context.server(context.active()).query(kMemberships);
+    const PgResult memberships_there = co_await context.server(context.standby()).query(kMemberships);
+    std::set<std::string> members;
+    for (int i = 0; i < memberships_there.rows(); ++i) members.insert(memberships_there.as<std::string>(i, 0));
+    for (int i = 0; i < memberships.rows(); ++i) {
+        if (!members.contains(memberships.as<std::string>(i, 0))) missing.push_back(memberships.as<std::string>(i, 0));
     }
     const std::string standby = said(context.standby());
     if (!missing.empty()) {
-        found.push_back(finding(Severity::refuse, "", missing, "roles are missing on " + standby, "turnout sync"));
+        found.push_back(
+            finding(Severity::refuse, "", missing, "roles or memberships are missing on " + standby, "turnout sync"));
     }
     if (!differing.empty()) {
         found.push_back(finding(Severity::refuse, "", differing,
@@ -249,12 +280,30 @@ asio::awaitable<Findings> settings(Context& context) {
     const PgResult there = co_await context.server(context.standby()).query(kSettings, context.cluster.databases());
     std::set<std::string> present;
     for (int i = 0; i < there.rows(); ++i) present.insert(there.as<std::string>(i, 0));
+    const PgResult names = co_await context.server(context.standby()).query("SELECT name FROM pg_settings");
+    std::set<std::string, std::less<>> known;
+    for (int i = 0; i < names.rows(); ++i) known.insert(names.as<std::string>(i, 0));
     std::vector<std::string> missing;
+    std::vector<std::string> unknown;
     for (int i = 0; i < here.rows(); ++i) {
         const std::string one = here.as<std::string>(i, 0);
-        if (!present.contains(one)) missing.push_back(one);
+        if (present.contains(one)) continue;
+        const std::string_view setting = name_of_setting(one);
+        if (known.contains(setting) || setting.find('.') != std::string_view::npos) {
+            missing.push_back(one);
+            continue;
+        }
+        const auto renamed =
+            std::find_if(kRenamed.begin(), kRenamed.end(), [&](const auto& pair) { return pair.first == setting; });
+        unknown.push_back(renamed == kRenamed.end() ? one : fmt::format("{} (now {})", one, renamed->second));
     }
     Findings found;
+    if (!unknown.empty()) {
+        found.push_back(finding(Severity::warn, "", std::move(unknown),
+                                fmt::format("{} (PostgreSQL {}) has no such settings", said(context.standby()),
+                                            context.server(context.standby()).server_major()),
+                                "ALTER ROLE or ALTER DATABASE … RESET it, or SET what took its place there"));
+    }
     if (!missing.empty()) {
         found.push_back(finding(Severity::warn, "", std::move(missing),
                                 "settings of roles and databases are not the same on " + said(context.standby()) +
@@ -286,6 +335,30 @@ asio::awaitable<Findings> database_limits(Context& context) {
                                     here.as<bool>(i, 1) ? "true" : "false", said(context.standby()))));
         }
     }
+    co_return found;
+}
+
+asio::awaitable<Findings> long_transactions(Context& context) {
+    static constexpr const char* kLong =
+        "SELECT format('pid %s, user %s on %s, for %s', pid, usename, datname, date_trunc('second', "
+        "clock_timestamp() - xact_start)), format('SELECT pg_terminate_backend(%s)', pid) FROM pg_stat_activity "
+        "WHERE datname = ANY ($1::text[]) AND backend_type = 'client backend' AND xact_start < clock_timestamp() - "
+        "make_interval(secs => $2::float8 / 1000) AND pid <> pg_backend_pid()";
+    const PgResult rows = co_await context.server(context.active())
+                              .query(kLong, context.cluster.databases(), context.input.long_transaction.count());
+    Findings found;
+    if (rows.empty()) co_return found;
+    std::vector<std::string> objects;
+    std::string remedy;
+    for (int i = 0; i < rows.rows(); ++i) {
+        objects.push_back(rows.as<std::string>(i, 0));
+        if (i < 5) remedy += fmt::format("{}{}", i == 0 ? "" : "; ", rows.get(i, 1));
+    }
+    found.push_back(finding(Severity::warn, "", std::move(objects),
+                            fmt::format("{}: transactions have been running for long: a slot cannot be made and the "
+                                        "gate cannot be drained while they do",
+                                        said(context.active())),
+                            std::move(remedy)));
     co_return found;
 }
 

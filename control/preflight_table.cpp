@@ -47,14 +47,6 @@ constexpr Query kPrepared{Where::active, Severity::refuse, 0,
                           "WHERE database = ANY ($1::text[])",
                           "prepared transactions exist on this side only, and could not be ended on the other"};
 
-constexpr Query kLong{Where::active, Severity::warn, 0,
-                      "SELECT format('pid %s, user %s on %s, for %s', pid, usename, datname, date_trunc('second', "
-                      "clock_timestamp() - xact_start)), format('SELECT pg_terminate_backend(%s)', pid) FROM "
-                      "pg_stat_activity WHERE datname = ANY ($1::text[]) AND backend_type = 'client backend' AND "
-                      "xact_start < clock_timestamp() - interval '30 seconds' AND pid <> pg_backend_pid()",
-                      "transactions have been running for long: a slot cannot be made and the gate cannot be drained "
-                      "while they do"};
-
 constexpr Query kForeignSlots{
     Where::active, Severity::warn, 0,
     "SELECT slot_name::text, NULL FROM pg_replication_slots WHERE slot_type = 'logical' AND slot_name !~ '^turnout_' "
@@ -234,7 +226,7 @@ const std::vector<Check>& table() {
         {"synchronous_standby_names", true, true, nullptr, synchronous_standbys},
         {"synchronized_standby_slots", true, true, &kSynchronizedSlots, nullptr},
         {"prepared_transactions", false, true, &kPrepared, nullptr},
-        {"long_transactions", true, true, &kLong, nullptr},
+        {"long_transactions", true, true, nullptr, long_transactions},
         {"other_slots", true, true, &kForeignSlots, nullptr},
         {"physical_standbys", true, true, &kPhysical, nullptr},
         {"other_subscriptions", true, true, &kSubscriptions, nullptr},

@@ -90,6 +90,7 @@ Answer show_status(const StatusFacts& facts) {
     status["running"] = facts.running.empty() ? json::value(nullptr) : json::value(facts.running);
     if (!facts.running.empty()) status["running_seconds"] = facts.running_seconds;
     if (!facts.progress.empty()) status["progress"] = facts.progress;
+    if (!facts.watching.empty()) status["watching"] = facts.watching;
     status["paused"] = facts.paused;
     if (facts.stopping) status["stopping"] = true;
     if (!facts.lag.empty()) {

@@ -23,6 +23,7 @@ struct StatusFacts {
     LifePhase phase = LifePhase::fresh;
     std::string running;  ///< the verb that runs, in lower case; empty: none
     double running_seconds = 0;
+    std::string watching;  ///< how a switch that is watched goes; empty: none is
     std::string progress;  ///< its last line
     bool paused = false;
     bool stopping = false;

@@ -62,7 +62,7 @@ void add_options(VerbArguments& arguments) {
         if (option->kind == OptionKind::word)
             added->check(CLI::IsMember(std::vector<std::string>(option->words.begin(), option->words.end())));
         else
-            added->type_name("DURATION");
+            added->type_name(option->kind == OptionKind::limits ? "LIMITS" : "DURATION");
     }
 }
 

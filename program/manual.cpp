@@ -44,6 +44,7 @@ std::string options_of(const control::VerbDescription& verb) {
     for (const control::OptionDescription* option : verb.options) {
         std::string term = "--" + dashed(option->word);
         if (option->kind == control::OptionKind::duration) term += " DURATION";
+        if (option->kind == control::OptionKind::limits) term += " LIMITS";
         for (std::size_t i = 0; i < option->words.size(); ++i) term.append(i == 0 ? " " : "|").append(option->words[i]);
         text += entry(term, option->description);
     }

@@ -55,6 +55,7 @@ struct WorkerCounters {
     Count logins, logins_failed, cancels, moves, moves_failed, moves_recovered, ended;
     std::array<std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1>, 2> query_buckets;
     std::array<Count, 2> query_microseconds;
+    std::array<Count, 2> query_errors;
     std::array<Count, control::DataPlaneCounters::kQuerySecondsBounds.size() + 1> move_buckets;
     Count move_microseconds;
 
@@ -102,6 +103,7 @@ struct WorkerCounters {
                 sum.query_buckets[side][bucket] += query_buckets[side][bucket].load();
             }
             sum.query_microseconds[side] += query_microseconds[side].load();
+            sum.query_errors[side] += query_errors[side].load();
         }
         add_databases_to(sum);
     }

@@ -315,6 +315,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Phase phase_ = Phase::login;
     control::Clock::time_point asked_{}, transaction_{};
     std::uint64_t queries_ = 0;
+    std::uint64_t held_in_ = 0;  ///< the arming in which it was held last
 
     // What it carries.
     protocol::SessionChanges changes_;

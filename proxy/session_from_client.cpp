@@ -245,8 +245,7 @@ Task<bool> Session::wait_for_permission() {
     }
     const auto wait = std::chrono::duration_cast<control::Microseconds>(control::Clock::now() - since);
     if (stalled && !closing_) {
-        ++worker_.tally().held;
-        worker_.tally().stalls.push_back(wait);
+        worker_.went_on(held_in_, wait);
     }
     if (waited && traffic_ != nullptr) traffic_->wait_microseconds.add(static_cast<std::uint64_t>(wait.count()));
     set_phase(before);

@@ -151,6 +151,8 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
     if (type == BackendType::error_response) {
         protocol::ErrorFields fields;
         backend.said_fatal = !protocol::parse(frame.body, fields) && fields.fatal();
+        // The answer to a cancel of the proxy's own is not the client's.
+        if (!interrupting_) worker_.counters().query_errors[index(backend.side)].add();
     }
     if (type == BackendType::notice_response || !is_asynchronous(type))
         batch_answered_ = batch_answered_ || !keeping_back_;
@@ -268,6 +270,7 @@ void Session::backend_lost(const std::shared_ptr<Backend>& backend) {
     if (!kept_back_.empty()) send_to_client(std::exchange(kept_back_, {}));
     // A FATAL of the server's own has been forwarded as it was; where it said nothing, the proxy does.
     if (backend->said_fatal) return close();
+    worker_.counters().query_errors[index(backend->side)].add();
     end("08006", fmt::format("the connection to the database server ({}) was lost", name(backend->side)),
         "What was under way may or may not have been committed. Connect again.");
 }

@@ -285,6 +285,7 @@ void Worker::arm(const control::ArmRequest& request, unsigned at_once, const Arm
     arm_at_once_ = at_once;
     arm_gather_ = gather;
     tally_ = {};
+    ++armings_;
     for (auto& [id, session] : sessions_) {
         if (session->logged_in()) to_arm_.push_back(session);
     }

@@ -11,6 +11,7 @@
 #include <optional>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "control/data_plane.hpp"
@@ -68,6 +69,12 @@ class Worker {
     void arm_later(const std::shared_ptr<Session>& session);
     void forget(std::uint64_t session);
     control::MoveReport& tally() { return tally_; }
+    /// A session goes on that waited for so long. `counted_in` is its own memory of the arming that counted it: however
+    /// many attempts a switch needs, a session is counted once.
+    void went_on(std::uint64_t& counted_in, control::Microseconds stall) {
+        if (std::exchange(counted_in, armings_) != armings_) ++tally_.held;
+        tally_.stalls.push_back(stall);
+    }
     /// Functions may change session state behind a plain SELECT, as the last arming was told.
     bool hidden_state() const { return hidden_state_; }
     /// Open transactions are ended and statements cancelled: the present attempt asks for it, and its time has come.
@@ -133,6 +140,7 @@ class Worker {
     std::deque<std::weak_ptr<Session>> to_move_;
     MoveGather move_gather_;
     control::MoveReport tally_;
+    std::uint64_t armings_ = 1;  ///< counts them
 };
 
 }  // namespace turnout::proxy

@@ -4,6 +4,7 @@
 #include "control/preflight.hpp"
 
 #include <gmock/gmock.h>
+#include <libpq-fe.h>
 
 #include <algorithm>
 #include <fstream>
@@ -151,6 +152,21 @@ const Case kBeforeSync[] = {
     {"other_subscriptions", Severity::warn,
      "CREATE SUBSCRIPTION theirs CONNECTION 'dbname=x' PUBLICATION p WITH (connect = false)", "theirs", "",
      "ALTER SUBSCRIPTION theirs SET (slot_name = NONE);; DROP SUBSCRIPTION theirs"},
+    {"slot_health", Severity::refuse,
+     "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB';; SELECT pg_reload_conf();; SELECT "
+     "pg_create_physical_replication_slot('turnout_behind', true);; SELECT pg_logical_emit_message(false, 'a', 'a'), "
+     "pg_switch_wal();; SELECT pg_logical_emit_message(false, 'a', 'a'), pg_switch_wal();; SELECT "
+     "pg_logical_emit_message(false, 'a', 'a'), pg_switch_wal();; CHECKPOINT",
+     "turnout_behind", "turnout sync",
+     "SELECT pg_drop_replication_slot('turnout_behind');; ALTER SYSTEM RESET max_slot_wal_keep_size;; SELECT "
+     "pg_reload_conf()"},
+    // PostgreSQL 17 has no adminpack any more.
+    {"extensions", Severity::refuse, "CREATE EXTENSION adminpack", "adminpack", "install the package",
+     "DROP EXTENSION adminpack"},
+    // As if pg_cron were installed: it must be preloaded, and is not in every distribution.
+    {"background_jobs", Severity::warn,
+     "CREATE EXTENSION tcn;; UPDATE pg_extension SET extname = 'pg_cron' WHERE extname = 'tcn'", "pg_cron",
+     "cron.unschedule", "UPDATE pg_extension SET extname = 'tcn' WHERE extname = 'pg_cron';; DROP EXTENSION tcn"},
 };
 INSTANTIATE_TEST_SUITE_P(Checks, PreflightBeforeSync, testing::ValuesIn(kBeforeSync));
 
@@ -167,6 +183,14 @@ const Case kBeforeSwitch[] = {
      "DROP FUNCTION later"},
     {"schema", Severity::refuse, "GRANT SELECT ON things TO preflight_reader", "things", "same DDL",
      "REVOKE SELECT ON things FROM preflight_reader"},
+    {"schema", Severity::refuse, "CREATE OPERATOR === (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq)",
+     "===(integer,integer)", "same DDL", "DROP OPERATOR === (integer, integer)"},
+    {"schema", Severity::refuse,
+     "CREATE FUNCTION feet(point) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';; CREATE CAST (point AS "
+     "integer) WITH FUNCTION feet(point)",
+     "cast (point as integer)", "same DDL", "DROP CAST (point AS integer);; DROP FUNCTION feet(point)"},
+    {"schema", Severity::refuse, "CREATE AGGREGATE total (integer) (SFUNC = int4pl, STYPE = integer)",
+     "aggregate public.total(integer)", "same DDL", "DROP AGGREGATE total (integer)"},
     {"schema", Severity::refuse, "CREATE POLICY a_few ON things USING (id > 0)", "a_few", "same DDL",
      "DROP POLICY a_few ON things"},
     {"tables_carried", Severity::refuse, "CREATE TABLE later (id int PRIMARY KEY)", "later", "", "DROP TABLE later"},
@@ -174,10 +198,15 @@ const Case kBeforeSwitch[] = {
      "BEGIN;; INSERT INTO things VALUES (99);; PREPARE TRANSACTION 'undecided'", "undecided", "ROLLBACK PREPARED",
      "ROLLBACK PREPARED 'undecided'"},
     {"roles", Severity::refuse, "CREATE ROLE newcomer LOGIN", "newcomer", "turnout sync", "DROP ROLE newcomer"},
-    {"roles", Severity::refuse, "ALTER ROLE preflight_reader CONNECTION LIMIT 3", "preflight_reader", "turnout sync",
-     "ALTER ROLE preflight_reader CONNECTION LIMIT -1"},
+    {"roles", Severity::refuse, "ALTER ROLE preflight_reader CONNECTION LIMIT 3 VALID UNTIL '2099-01-01'",
+     "preflight_reader (CONNECTION LIMIT, VALID UNTIL)", "turnout sync",
+     "ALTER ROLE preflight_reader CONNECTION LIMIT -1 VALID UNTIL 'infinity'"},
+    {"roles", Severity::refuse, "GRANT pg_monitor TO preflight_reader", "membership of preflight_reader in pg_monitor",
+     "turnout sync", "REVOKE pg_monitor FROM preflight_reader"},
     {"settings", Severity::warn, "ALTER ROLE preflight_reader SET work_mem = '5MB'", "work_mem=5MB", "turnout sync",
      "ALTER ROLE preflight_reader RESET work_mem"},
+    {"settings", Severity::warn, "ALTER ROLE preflight_reader SET force_parallel_mode = on",
+     "force_parallel_mode=on (now debug_parallel_query)", "RESET it", "ALTER ROLE preflight_reader RESET ALL"},
     {"settings", Severity::warn, "ALTER DATABASE DATABASE_NAME SET app.x = 'y'", "app.x=y", "turnout sync",
      "ALTER DATABASE DATABASE_NAME RESET app.x"},
     {"database_limits", Severity::refuse, "ALTER DATABASE DATABASE_NAME CONNECTION LIMIT 50", "app",
@@ -228,6 +257,27 @@ TEST_F(PreflightBeforeSwitch, EachCheckFindsWhatItIsForAndSaysWhatToDo) {
     EXPECT_THAT(streams[0].remedy, HasSubstr("turnout sync"));
     run(Side::green, "ALTER SUBSCRIPTION turnout_to_green ENABLE");
 
+    // Whose package is newer there: 1.10 and 1.12 of 15 and 17.
+    for (const Side side : {Side::blue, Side::green}) run(side, "CREATE EXTENSION pageinspect");
+    const auto versions = findings("extension_versions", PreflightStage::before_switch);
+    ASSERT_EQ(versions.size(), 1U);
+    EXPECT_EQ(versions[0].severity, Severity::warn);
+    EXPECT_THAT(objects(versions[0]), HasSubstr("pageinspect"));
+    EXPECT_THAT(versions[0].remedy, HasSubstr("ALTER EXTENSION"));
+    for (const Side side : {Side::blue, Side::green}) run(side, "DROP EXTENSION pageinspect");
+    EXPECT_EQ(findings("extension_versions", PreflightStage::before_switch).at(0).severity, Severity::pass);
+
+    const auto oid = [this](Side side) { return value(side, "SELECT 'mood'::regtype::oid"); };
+    for (const Side side : {Side::blue, Side::green}) run(side, "CREATE TYPE mood AS ENUM ('low', 'high')");
+    while (oid(Side::blue) == oid(Side::green))
+        run(Side::green, "DROP TYPE mood;; CREATE TYPE mood AS ENUM ('low', 'high')");
+    for (const Side side : {Side::blue, Side::green}) run(side, "ALTER TABLE things ADD COLUMN feels mood");
+    const auto types = findings("type_oids", PreflightStage::before_switch);
+    ASSERT_EQ(types.size(), 1U);
+    EXPECT_EQ(types[0].severity, Severity::warn);
+    EXPECT_THAT(objects(types[0]), HasSubstr("mood"));
+    EXPECT_THAT(types[0].remedy, HasSubstr("reconnect"));
+
     PreflightInput pinned;
     pinned.pinned = {"session 5, user app on app: it holds a temporary table"};
     const auto found = findings("pinned_sessions", pinned);
@@ -263,6 +313,100 @@ TEST_F(PreflightTest, FindsTheSameServerTwiceAndARoleThatMayNotEnough) {
     EXPECT_THAT(objects(rights), HasSubstr("limited"));
     EXPECT_THAT(rights.remedy, HasSubstr("ALTER ROLE limited SUPERUSER"));
     server(Side::blue).execute("DROP ROLE limited");
+}
+
+TEST_F(PreflightTest, WarnsOfTransactionsThatRunForLong) {
+    const PgConnection::Ptr session = connect(Side::blue);
+    query(*session, "BEGIN");
+    const std::string pid = query(*session, "SELECT pg_backend_pid()").as<std::string>(0, 0);
+    PreflightInput input;
+    input.stage = PreflightStage::before_sync;
+    input.long_transaction = Milliseconds(0);
+    const auto found = findings("long_transactions", input);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::warn);
+    EXPECT_THAT(objects(found[0]), HasSubstr("pid " + pid));
+    EXPECT_THAT(found[0].remedy, HasSubstr("pg_terminate_backend(" + pid + ")"));
+    input.long_transaction = Milliseconds(24 * 3'600'000);
+    EXPECT_EQ(findings("long_transactions", input).at(0).severity, Severity::pass);
+    query(*session, "COMMIT");
+    input.long_transaction = Milliseconds(0);
+    EXPECT_EQ(findings("long_transactions", input).at(0).severity, Severity::pass);
+}
+
+TEST_F(PreflightTest, WarnsOfARuleThatLetsWholeNetworksIn) {
+    const auto rules = server(Side::blue).directory() / "data" / "pg_hba.conf";
+    std::ifstream file(rules);
+    const std::string before{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_EQ(findings("pg_hba").at(0).severity, Severity::pass);
+    std::ofstream(rules, std::ios::app) << "host all all 10.20.0.0/16 scram-sha-256\n";
+    const auto found = findings("pg_hba");
+    std::ofstream(rules, std::ios::trunc) << before;
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::warn);
+    EXPECT_THAT(objects(found[0]), HasSubstr("10.20.0.0"));
+    EXPECT_THAT(found[0].remedy, HasSubstr("pg_hba.conf"));
+    EXPECT_EQ(findings("pg_hba").at(0).severity, Severity::pass);
+}
+
+/// A client that speaks the protocol of a physical standby, and confirms nothing.
+TEST_F(PreflightTest, WarnsOfPhysicalStandbysThatStayBehind) {
+    EXPECT_EQ(findings("physical_standbys").at(0).severity, Severity::pass);
+    {
+        const std::string conninfo = server(Side::blue).conninfo("") + " replication=true application_name=reports";
+        const std::unique_ptr<PGconn, decltype(&PQfinish)> standby(PQconnectdb(conninfo.c_str()), &PQfinish);
+        ASSERT_EQ(PQstatus(standby.get()), CONNECTION_OK) << PQerrorMessage(standby.get());
+        const std::string start = "START_REPLICATION PHYSICAL " + value(Side::blue, "SELECT pg_current_wal_lsn()");
+        const std::unique_ptr<PGresult, decltype(&PQclear)> began(PQexec(standby.get(), start.c_str()), &PQclear);
+        ASSERT_EQ(PQresultStatus(began.get()), PGRES_COPY_BOTH) << PQerrorMessage(standby.get());
+        eventually(Side::blue, "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'reports'", "1");
+        const auto found = findings("physical_standbys");
+        ASSERT_EQ(found.size(), 1U);
+        EXPECT_EQ(found[0].severity, Severity::warn);
+        EXPECT_THAT(objects(found[0]), HasSubstr("reports at 127.0.0.1"));
+    }
+    eventually(Side::blue, "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'reports'", "0");
+    EXPECT_EQ(findings("physical_standbys").at(0).severity, Severity::pass);
+}
+
+/// The servers change their places: from 17 to 15.
+TEST_F(PreflightTest, WarnsOfADowngrade) {
+    EXPECT_EQ(findings("version").at(0).severity, Severity::pass);
+    ClusterSettings settings = cluster_->settings();
+    std::swap(settings.sides[0].url, settings.sides[1].url);
+    server(Side::green).execute("CREATE DATABASE " + database_);
+    const Cluster swapped(context_.get_executor(), settings);
+    PreflightInput input;
+    input.stage = PreflightStage::before_sync;
+    const PreflightReport report = await(preflight(swapped, std::move(input)));
+    std::string said;
+    for (const Finding& one : report.findings) {
+        if (one.check == "version" && one.severity == Severity::warn) said = one.sentence;
+    }
+    EXPECT_THAT(said, HasSubstr("is a downgrade"));
+    server(Side::green).execute("DROP DATABASE " + database_);
+}
+
+TEST_F(PreflightTest, RefusesAServerThatIsNotMadeForReplication) {
+    for (const char* check : {"wal_level", "replication_room"})
+        EXPECT_EQ(findings(check).at(0).severity, Severity::pass);
+    server(Side::blue).stop();
+    server(Side::blue).start({{"wal_level", "replica"}, {"max_wal_senders", "1"}, {"max_replication_slots", "1"}});
+    const auto level = findings("wal_level");
+    const auto room = findings("replication_room");
+    server(Side::blue).restart();
+    ASSERT_EQ(level.size(), 1U);
+    EXPECT_EQ(level[0].severity, Severity::refuse);
+    EXPECT_THAT(level[0].remedy, HasSubstr("ALTER SYSTEM SET wal_level = logical"));
+    std::string scarce;
+    for (const Finding& one : room) {
+        EXPECT_EQ(one.severity, Severity::refuse);
+        scarce += objects(one) + one.remedy + "\n";
+    }
+    EXPECT_THAT(scarce, HasSubstr("ALTER SYSTEM SET max_wal_senders"));
+    EXPECT_THAT(scarce, HasSubstr("ALTER SYSTEM SET max_replication_slots"));
+    for (const char* check : {"wal_level", "replication_room"})
+        EXPECT_EQ(findings(check).at(0).severity, Severity::pass);
 }
 
 TEST_F(PreflightTest, EveryCheckHasANameOfItsOwn) {

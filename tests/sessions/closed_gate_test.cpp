@@ -63,6 +63,28 @@ TEST_F(ClosedGate, IdleSessionsDrainAtOnceAndHoldWhatTheySayThen) {
     EXPECT_EQ(a->replies(), "T D C Z(I)");
 }
 
+TEST_F(ClosedGate, ASessionThatIsHeldAtSeveralAttemptsCountsOnce) {
+    auto a = client();
+    auto b = client();
+    plane_->arm();
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        ASSERT_EQ(close().get().outcome, Outcome::drained);
+        a->query("SELECT 1");
+        wait_for_state(a->pid(), "held");
+        if (attempt < 2) {
+            open();
+        } else {
+            ASSERT_TRUE(plane_->claim());
+            plane_->open_to_other();
+        }
+        EXPECT_EQ(a->replies(), "T D C Z(I)");
+    }
+    const control::MoveReport report = plane_->finish_moves();
+    EXPECT_EQ(report.held, 1U);
+    EXPECT_EQ(report.stalls.size(), 3U);
+    EXPECT_EQ(report.total, 2U);
+}
+
 TEST_F(ClosedGate, APipelinedCommitIsLetThroughTheBeginBehindItIsHeld) {
     auto a = client();
     a->query("BEGIN; INSERT INTO t VALUES (1)");

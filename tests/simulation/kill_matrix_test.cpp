@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <vector>
 
@@ -128,29 +130,38 @@ class CellLife {
 TEST(SimulatedKillMatrix, keeps_every_promise_in_every_cell) {
     std::size_t cells = 0;
     std::map<std::string, std::size_t> ends;
+    std::string table;
     for (const bool back : {false, true}) {
         const std::vector<Moment> moments = CellLife(back).moments();
         ASSERT_GT(moments.size(), 60U) << "three moments of each step";
-        fmt::print("\n| {} | moment |", back ? "back" : "forth");
-        for (const char* blow : kBlows) fmt::print(" {} |", blow);
-        fmt::print("\n|---|---|");
-        for (std::size_t i = 0; i < kBlows.size(); ++i) fmt::print("---|");
+        table += fmt::format("\n| {} | moment |", back ? "back" : "forth");
+        for (const char* blow : kBlows) table += fmt::format(" {} |", blow);
+        table += "\n|---|---|";
+        for (std::size_t i = 0; i < kBlows.size(); ++i) table += "---|";
         for (std::size_t place = 0; place < moments.size(); ++place) {
             const Moment& moment = moments[place];
-            fmt::print("\n| {} | {} |", moment.step, kMoments.at(static_cast<std::size_t>(moment.moment)));
+            table += fmt::format("\n| {} | {} |", moment.step, kMoments.at(static_cast<std::size_t>(moment.moment)));
             for (std::size_t blow = 0; blow < kBlows.size(); ++blow) {
                 if (kSanitized && (place * kBlows.size() + blow) % 13 != 0) continue;
                 std::string went;
                 const std::string wrong = CellLife(back).strike_at(place, static_cast<Blow>(blow), went);
                 EXPECT_EQ(wrong, "") << (back ? "back, " : "forth, ") << moment.step << ", "
                                      << kMoments.at(static_cast<std::size_t>(moment.moment)) << ", " << kBlows.at(blow);
-                fmt::print(" {} |", wrong.empty() ? went : "FAILED");
+                table += fmt::format(" {} |", wrong.empty() ? went : "FAILED");
                 ++ends[went];
                 ++cells;
             }
         }
+        table += "\n";
     }
-    fmt::print("\n\n{} cells: {} end on the old side, {} on the new one\n", cells, ends["old side"], ends["new side"]);
+    table += fmt::format("\n{} cells: {} end on the old side, {} on the new one\n", cells, ends["old side"],
+                         ends["new side"]);
+    fmt::print("{}", table);
+    if (const char* file = std::getenv("TURNOUT_SIMULATED_MATRIX_TABLE"))
+        std::ofstream(file) << "# The kill matrix in simulated time\n\nWritten by `./dev matrix` "
+                               "(`kill_matrix_test.cpp`): what is struck in each moment of each step of a switch, and "
+                               "whom the clients are with afterwards. A cell that breaks a promise says FAILED.\n"
+                            << table;
     EXPECT_GT(ends["old side"], 0U);
     EXPECT_GT(ends["new side"], 0U);
 }

@@ -1,0 +1,141 @@
+// How fast `turnout verify` compares both sides, in rows and bytes a second, while an application writes; and that one
+// bit in one row of a million is found and named.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <future>
+
+#include "bench/interrupt.hpp"
+#include "bench/json_fields.hpp"
+#include "bench/ledger.hpp"
+#include "bench/pq.hpp"
+#include "bench/served.hpp"
+#include "bench/terminal.hpp"
+#include "tests/support/cluster.hpp"
+
+namespace {
+
+using namespace turnout;
+using namespace turnout::bench;
+
+struct Options {
+    std::filesystem::path program;
+    int blue = 15;
+    int green = 17;
+    unsigned rows = 1'000'000;
+    unsigned writers = 2;
+    unsigned times = 3;
+};
+
+class VerifyBench {
+  public:
+    VerifyBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
+
+    int run() {
+        prepare();
+        LedgerSettings settings;
+        settings.conninfo = turnout_->conninfo("app", "app");
+        settings.writers = options_.writers;
+        Ledger ledger(settings);
+        ledger.start();
+        std::vector<boost::json::object> equal;
+        for (unsigned i = 1; i <= options_.times; ++i) {
+            terminal_.live(fmt::format("comparing, {} of {}", i, options_.times));
+            equal.push_back(turnout_->report({"verify"}));
+        }
+        terminal_.live("comparing, with one bit changed");
+        const unsigned changed = options_.rows / 3 * 2 + 1;
+        green_->execute(fmt::format("BEGIN READ WRITE; SET LOCAL session_replication_role = replica; UPDATE big SET "
+                                    "blob = set_bit(blob, 77, 1 - get_bit(blob, 77)) WHERE id = {}; COMMIT",
+                                    changed),
+                        "app");
+        const Exit found = turnout_->run({"verify"});
+        ledger.stop();
+        const std::string wanted = fmt::format("DIFFERS app public.big, id = '{}': the row differs in blob", changed);
+        const bool named = found.status == 1 && found.out.find(wanted) != std::string::npos;
+        tell(equal, named ? wanted : "NOT FOUND: " + found.out + found.err, ledger.totals());
+        return named && ledger.totals().errors + ledger.totals().reconnects == 0 ? 0 : 1;
+    }
+
+  private:
+    std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) const {
+        support::ClusterOptions options;
+        options.major = major;
+        options.name = name;
+        options.settings = {{"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}};
+        return std::make_unique<support::Cluster>(std::move(options));
+    }
+    void prepare();
+    void tell(const std::vector<boost::json::object>& equal, const std::string& found, const Totals& totals);
+
+    Options options_;
+    Terminal& terminal_;
+    std::unique_ptr<support::Cluster> blue_, green_;
+    std::unique_ptr<Served> turnout_;
+};
+
+void VerifyBench::prepare() {
+    terminal_.live("starting two servers and turnout, copying");
+    auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
+    blue_ = make_server(options_.blue, "blue");
+    green_ = green.get();
+    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
+    blue_->execute("CREATE DATABASE app OWNER app");
+    install_ledger(with(with(blue_->conninfo("app"), "user", "app"), "password", "app"));
+    blue_->execute(fmt::format("CREATE TABLE big (id bigint PRIMARY KEY, at timestamptz, ratio double precision, price "
+                               "numeric, name text, data jsonb, blob bytea, tags int[]); INSERT INTO big SELECT g, "
+                               "'2020-01-01'::timestamptz + g * interval '1 s', g / 7.0, g / 3.0, 'name ' || g, "
+                               "jsonb_build_object('g', g, 'text', md5(g::text)), decode(md5(g::text), 'hex'), "
+                               "ARRAY[g, g + 1] FROM generate_series(1, {}) g; ANALYZE big",
+                               options_.rows),
+                   "app");
+    ServedOptions served;
+    served.program = options_.program;
+    served.blue = blue_->conninfo("");
+    served.green = green_->conninfo("");
+    turnout_ = std::make_unique<Served>(std::move(served));
+    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
+}
+
+void VerifyBench::tell(const std::vector<boost::json::object>& equal, const std::string& found, const Totals& totals) {
+    terminal_.heading(fmt::format("verify: {} rows of eight types, {} sessions writing, PostgreSQL {} and {}",
+                                  grouped(options_.rows), options_.writers, options_.blue, options_.green));
+    std::vector<std::vector<std::string>> rows{{"", "rows/s", "MB/s", "seconds", "clients waited"}};
+    for (const boost::json::object& report : equal) {
+        const double seconds = report.at("seconds").to_number<double>();
+        rows.push_back({text(report, "outcome"),
+                        grouped(static_cast<std::int64_t>(static_cast<double>(integer(report, "rows")) / seconds)),
+                        fmt::format("{:.1f}", static_cast<double>(integer(report, "bytes")) / 1e6 / seconds),
+                        fmt::format("{:.1f}", seconds), human(Microseconds(integer(report, "pause_us")))});
+    }
+    terminal_.table(rows);
+    terminal_.table({{"one bit changed in one row", found},
+                     {"writes, errors, reconnects",
+                      fmt::format("{}, {}, {}", totals.writes, totals.errors, totals.reconnects)}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    // Built beside this program, one folder up.
+    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
+    CLI::App app{"Measures how fast both sides are compared, and that one bit is found."};
+    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
+    app.add_option("--blue", options.blue, "major version")->capture_default_str();
+    app.add_option("--green", options.green, "major version")->capture_default_str();
+    app.add_option("--rows", options.rows, "of the large table")->capture_default_str();
+    app.add_option("--writers", options.writers, "sessions that write")->capture_default_str();
+    app.add_option("--times", options.times, "how often")->capture_default_str();
+    CLI11_PARSE(app, argc, argv);
+    Terminal terminal;
+    try {
+        catch_interrupts();
+        return VerifyBench(options, terminal).run();
+    } catch (const Interrupted&) {
+        return 130;
+    } catch (const std::exception& error) {
+        terminal.bad(error.what());
+        return 1;
+    }
+}
