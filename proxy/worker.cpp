@@ -364,6 +364,8 @@ Task<void> Worker::run_mover() {
         auto session = to_move_.front().lock();
         to_move_.pop_front();
         if (session) co_await session->move_in_background();
+        // Many have nothing to ask, and move without a pause: whoever speaks meanwhile goes first.
+        co_await boost::asio::post(context_, as_value);
     }
     if (--movers_ > 0) co_return;
     leave_formers();
