@@ -142,6 +142,7 @@ void Program::tell_lines() {
 }
 
 bool Program::pump(std::chrono::steady_clock::time_point deadline) {
+    if (out_ < 0 && err_ < 0) return false;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) throw std::runtime_error(options_.arguments[0] + " does not end");
     std::array<pollfd, 3> wanted{{{out_, POLLIN, 0}, {err_, POLLIN, 0}, {interrupt_descriptor(), POLLIN, 0}}};

@@ -197,6 +197,7 @@ struct MoveReport {
     std::uint64_t ended = 0;           ///< by policy (57P01)
     std::uint64_t recovered = 0;       ///< a statement was run again, or a transaction taken over, unnoticed
     std::uint64_t failed = 0;          ///< the move failed; the client got an error that says so
+    std::uint64_t left_behind = 0;     ///< finish a read-only transaction on the old side, and move when it ends
     std::vector<Microseconds> stalls;  ///< one for each time that a session was held, unordered
 };
 
@@ -221,6 +222,10 @@ struct CloseRequest {
     /// From then on the statements of sessions that are not at a safe point yet are cancelled: run again where that
     /// cannot be noticed, ended with 40001 otherwise; open transactions end with 40001. nullopt: they are waited for.
     std::optional<Clock::time_point> cancel_at;
+    /// From then on open transactions that have read and written nothing are made read-only and left to finish on the
+    /// old side, where nothing of theirs can be written any more; what cannot be left so is waited for. nullopt: all
+    /// are waited for.
+    std::optional<Clock::time_point> read_only_at;
 };
 
 struct DrainReport {

@@ -63,10 +63,6 @@ void SwitchMachine::take(const event::Start&) {
     if (phase_ != SwitchPhase::idle) return;
     deadline_ = now_ + request_.deadline;
     id_ = {request_.generation, static_cast<std::int64_t>(request_.attempt) - 1};
-    if (request_.long_transactions == LongTransactions::read_only) {
-        return conclude(SwitchOutcome::refused, "long transactions can only be waited for, or cancelled",
-                        "use --long-transactions wait, or cancel");
-    }
     enter(SwitchPhase::rechecking, deadline_);
     ask(step::Recheck{true});
 }

@@ -130,6 +130,7 @@ class SwitchMachine {
     void moment_seen(const reply::Moment& moment);
     bool is_good(const reply::Moment& moment) const;
     bool cancels(const reply::Moment& moment) const;
+    bool makes_read_only() const;
     void look_again();
     void record_attempt();
     void registered(const reply::Registered& reply);

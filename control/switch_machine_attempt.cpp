@@ -81,13 +81,17 @@ bool SwitchMachine::is_good(const reply::Moment& moment) const {
     const bool close = moment.broken.empty() && moment.lag_bytes <= request_.patience.lag_bytes &&
                        moment.lag_time <= std::min(request_.patience.lag_time, request_.max_pause / 2);
     const bool hurried = now_ > attempts_from_ + (deadline_ - attempts_from_) / 2;
-    return close && (moment.obstacles.empty() || hurried || cancels(moment));
+    return close && (moment.obstacles.empty() || hurried || cancels(moment) || makes_read_only());
 }
 
 /// A statement that waits for a synchronous standby commits when it is cancelled: where there is one, nothing is.
 bool SwitchMachine::cancels(const reply::Moment& moment) const {
     return request_.long_transactions == LongTransactions::cancel && !request_.rehearsal() &&
            !moment.synchronous_standby;
+}
+
+bool SwitchMachine::makes_read_only() const {
+    return request_.long_transactions == LongTransactions::read_only && !request_.rehearsal();
 }
 
 void SwitchMachine::look_again() {
@@ -129,9 +133,15 @@ void SwitchMachine::close_gate() {
     ++report_.attempts;
     report_.phases.clear();
     enter(SwitchPhase::draining, attempt_deadline_ + request_.max_pause);
-    CloseRequest close{gate_attempt(), attempt_deadline_, request_.pinned, last_moment_.lock_waiters};
+    CloseRequest close;
+    close.attempt = gate_attempt();
+    close.deadline = attempt_deadline_;
+    close.pinned = request_.pinned;
+    close.lock_waiters = last_moment_.lock_waiters;
     // What is nearly done is let through.
-    if (cancels(last_moment_)) close.cancel_at = now_ + request_.max_pause / 4;
+    const auto pressed = now_ + request_.max_pause / 4;
+    if (cancels(last_moment_)) close.cancel_at = pressed;
+    if (makes_read_only()) close.read_only_at = pressed;
     ask(step::CloseGate{std::move(close)});
 }
 

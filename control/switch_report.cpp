@@ -36,8 +36,13 @@ json::object stalls_json(const std::vector<Microseconds>& stalls) {
 }
 
 json::object sessions_json(const MoveReport& sessions) {
-    return {{"total", sessions.total}, {"held", sessions.held},           {"moved", sessions.moved},
-            {"ended", sessions.ended}, {"recovered", sessions.recovered}, {"failed", sessions.failed}};
+    return {{"total", sessions.total},
+            {"held", sessions.held},
+            {"moved", sessions.moved},
+            {"ended", sessions.ended},
+            {"recovered", sessions.recovered},
+            {"failed", sessions.failed},
+            {"left_behind", sessions.left_behind}};
 }
 
 json::array missed_json(const std::vector<MissedAttempt>& missed) {
@@ -155,8 +160,9 @@ std::string to_text(const SwitchReport& report) {
     const MoveReport& sessions = report.sessions;
     if (sessions.total > 0) {
         line(text, "sessions",
-             fmt::format("{} in all, {} held, {} moved, {} ended, {} recovered, {} failed", sessions.total,
-                         sessions.held, sessions.moved, sessions.ended, sessions.recovered, sessions.failed));
+             fmt::format("{} in all, {} held, {} moved, {} ended, {} recovered, {} failed, {} left behind",
+                         sessions.total, sessions.held, sessions.moved, sessions.ended, sessions.recovered,
+                         sessions.failed, sessions.left_behind));
     }
     if (!sessions.stalls.empty()) {
         line(text, "stall",

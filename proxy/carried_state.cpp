@@ -93,6 +93,20 @@ SELECT CASE objsubid WHEN 1 THEN 'lock' ELSE 'lock2' END, pg_catalog.concat_ws('
  WHERE locktype OPERATOR(pg_catalog.=) 'advisory' AND granted
    AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())";
 
+// Asked inside of a client's transaction, under its own time-outs.
+constexpr std::string_view kTransaction = R"(
+SELECT 'wrote', NULL::pg_catalog.text, NULL::pg_catalog.text
+ WHERE pg_catalog.txid_current_if_assigned() IS NOT NULL
+UNION ALL
+SELECT 'lock', locktype, mode FROM pg_catalog.pg_locks
+ WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND granted
+   AND locktype OPERATOR(pg_catalog.<>) 'virtualxid'
+   AND NOT (mode OPERATOR(pg_catalog.=) ANY ('{AccessShareLock,SIReadLock}'::pg_catalog.text[]))
+UNION ALL
+SELECT 'portal', statement, NULL FROM pg_catalog.pg_cursors WHERE name OPERATOR(pg_catalog.<>) 'turnout_question'
+UNION ALL
+SELECT 'listen', c, NULL FROM pg_catalog.pg_listening_channels() c)";
+
 /// A transaction in which nothing waits for others and no time-out strikes.
 void begin_undisturbed(std::string& out) {
     add_command(out, kBegin);
@@ -354,6 +368,38 @@ std::string failed_transaction_batch() {
     return out;
 }
 
+std::string transaction_question() {
+    std::string out;
+    add_command(out, kTransaction);
+    protocol::append_sync(out);
+    return out;
+}
+
+std::string read_transaction_facts(const Exchange& replies, TransactionFacts& out) {
+    return read_rows(replies, [&](const protocol::DataRow& row) {
+        const std::string_view kind = value_or_empty(row, 0), a = value_or_empty(row, 1);
+        if (kind == "wrote") out.wrote = true;
+        if (kind == "lock") out.locked = true;
+        if (kind == "lock" && a == "advisory") out.advisory = true;
+        if (kind == "portal") out.portals.emplace_back(a);
+        if (kind == "listen") out.channels.emplace_back(a);
+    });
+}
+
+std::string read_only_batch() {
+    std::string out;
+    add_command(out, "SET TRANSACTION READ ONLY");
+    protocol::append_sync(out);
+    return out;
+}
+
+std::string unlock_all_batch() {
+    std::string out;
+    add_command(out, "SELECT pg_catalog.pg_advisory_unlock_all()");
+    protocol::append_sync(out);
+    return out;
+}
+
 Replay close_statements(const std::vector<std::string_view>& names) {
     Replay replay;
     for (const std::string_view name : names) {
@@ -409,6 +455,19 @@ Replay take_again(const std::vector<AdvisoryLock>& locks, const std::vector<std:
         add_taking(replay.bytes, locks[i], counts[i] - 1);
     }
     if (!replay.bytes.empty()) commit(replay);
+    return replay;
+}
+
+Replay take_if_free(const std::vector<AdvisoryLock>& locks) {
+    Replay replay;
+    if (locks.empty()) return replay;
+    begin_undisturbed(replay.bytes);
+    for (const AdvisoryLock& lock : locks) {
+        std::vector<std::string> parameters;
+        const std::string sql = "SELECT " + call("pg_try_advisory_lock", lock, parameters);
+        add_command(replay.bytes, sql, parameters);
+    }
+    commit(replay);
     return replay;
 }
 

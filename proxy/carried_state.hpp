@@ -89,11 +89,30 @@ std::string begin_batch(std::string_view text);
 /// A transaction that has failed: its status is `E`.
 std::string failed_transaction_batch();
 
+/// What is asked inside of a client's transaction, without touching it: only where it has a snapshot already.
+std::string transaction_question();
+/// What a transaction has that must not stay on a server that is left.
+struct TransactionFacts {
+    bool wrote = false;                 ///< it has a transaction id
+    bool locked = false;                ///< a lock above AccessShareLock, or an advisory one
+    bool advisory = false;              ///< of these: one that outlives a ROLLBACK, perhaps
+    std::vector<std::string> portals;   ///< the texts of those that are open
+    std::vector<std::string> channels;  ///< it listens to, as of the transaction's beginning
+};
+/// Reads the reply to transaction_question(). An error sentence if it is not what was asked for.
+std::string read_transaction_facts(const Exchange& replies, TransactionFacts& out);
+/// SET TRANSACTION READ ONLY, inside of a client's transaction.
+std::string read_only_batch();
+/// All session advisory locks are given back.
+std::string unlock_all_batch();
+
 /// How often each lock was taken is in no view: it is released until the server says that it is not held.
 Replay release_and_count(const std::vector<AdvisoryLock>& locks);
 /// Reads the replies to release_and_count(); one number for each lock.
 std::string read_counts(const Exchange& replies, std::vector<std::uint64_t>& out);
 /// Takes each lock as often again as is missing, having been taken once. Empty if there is nothing to do.
 Replay take_again(const std::vector<AdvisoryLock>& locks, const std::vector<std::uint64_t>& counts);
+/// Takes each lock once, where nobody else has it meanwhile.
+Replay take_if_free(const std::vector<AdvisoryLock>& locks);
 
 }  // namespace turnout::proxy

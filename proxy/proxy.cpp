@@ -90,6 +90,7 @@ MoveReport merge(std::vector<MoveReport> parts) {
         sum.ended += part.ended;
         sum.recovered += part.recovered;
         sum.failed += part.failed;
+        sum.left_behind += part.left_behind;
         sum.stalls.insert(sum.stalls.end(), part.stalls.begin(), part.stalls.end());
     }
     return sum;
@@ -109,7 +110,9 @@ control::Clock::time_point merge(std::vector<control::Clock::time_point> parts) 
 class Proxy final : public control::DataPlane {
   public:
     Proxy(boost::asio::any_io_executor control, control::RoleDirectory& directory)
-        : control_(std::move(control)), shared_(directory), drain_timer_(control_) {}
+        : control_(std::move(control)), shared_(directory), drain_timer_(control_) {
+        shared_.nobody_left_behind = [this] { for_each_worker([](Worker& worker) { worker.leave_formers(); }); };
+    }
     ~Proxy() override { stop_workers(); }
 
     void start(const control::DataPlaneSettings& settings) override {

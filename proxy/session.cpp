@@ -112,6 +112,7 @@ void Session::finish() {
     finished_ = true;
     if (!handed_out_secret_.empty()) worker_.shared().cancels.remove(handed_out_pid_, handed_out_secret_);
     set_busy(false);
+    no_longer_behind();
     worker_.forget(id_);
 }
 
@@ -131,7 +132,7 @@ void Session::set_busy(bool busy) {
     if (busy == busy_) return;
     busy_ = busy;
     if (busy) {
-        worker_.became_busy();
+        worker_.became_busy(*this);
     } else {
         worker_.became_safe();
     }
@@ -163,6 +164,7 @@ std::string Session::pin_reason() const {
     if (!state_.pinned.empty()) return state_.pinned;
     if (ledger_.statements().has_unkeepable())
         return "has a prepared statement that is too large to be kept: DEALLOCATE it";
+    if (cannot_log_in_) return arm_failure_;
     return replay_refusal_.empty() ? bring_failure_ : replay_refusal_;
 }
 
@@ -214,6 +216,8 @@ control::SessionView Session::view() const {
     if (busy_)
         view.reason =
             ended_by_client_ ? "its client has gone; the server still works" : "moves when its transaction ends";
+    if (stays_behind_)
+        view.reason = fmt::format("finishes a read-only transaction on {}, then moves", name(current_->side));
     if (bringing_) view.reason = "its advisory locks and channels are being brought to the standby";
     if (!arm_failure_.empty()) view.reason = arm_failure_;
     if (std::string why = pin_reason(); !why.empty()) {

@@ -34,6 +34,7 @@
 #include "proxy/client_authentication.hpp"
 #include "proxy/counters.hpp"
 #include "proxy/hba_rules.hpp"
+#include "proxy/session_list.hpp"
 #include "proxy/signal.hpp"
 #include "proxy/statement_types.hpp"
 #include "proxy/stream.hpp"
@@ -42,7 +43,7 @@ namespace turnout::proxy {
 
 class Worker;
 
-class Session : public std::enable_shared_from_this<Session> {
+class Session : public std::enable_shared_from_this<Session>, public Linked<Session> {
   public:
     Session(Worker& worker, int socket, int family, std::uint64_t id);
     ~Session();
@@ -81,6 +82,8 @@ class Session : public std::enable_shared_from_this<Session> {
     /// Not carried to the other server: ended when the switch is over, and not waited for before.
     bool ends_with_switch() const { return replication_ != protocol::ReplicationKind::none; }
     bool armed() const { return armed_ != nullptr; }
+    /// The standby, as it was when it was asked last.
+    bool cannot_log_in() const { return cannot_log_in_; }
     control::SessionView view() const;
 
     /// At a closed gate: whether its open transaction can go on, or be ended, on either side, so that nobody waits for
@@ -89,6 +92,10 @@ class Session : public std::enable_shared_from_this<Session> {
     void step_back();
     /// Cancels what runs; see session_interrupt.cpp. `locks`: advisory locks that it held before, if known.
     Task<void> interrupt(std::optional<std::uint64_t> locks, bool only_to_run_again);
+    /// The gate has opened to the other side: a transaction that was made read-only finishes where it is.
+    void stay_behind();
+    /// Another switch ends open transactions.
+    void stop_staying_behind();
     bool on(Side side) const { return current_ && current_->side == side; }
     std::int32_t server_pid() const { return current_ ? current_->pid : 0; }
     /// When it left its last safe point.
@@ -182,6 +189,8 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<void> read_backend(std::shared_ptr<Backend> backend);
     bool relay(Backend& backend, char* data, std::size_t size);
     bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);
+    void note_tag(std::string_view tag);
+    void transaction_over();
     void answered(const protocol::Reply& reply, protocol::BackendType type);
     void transaction_ended(control::Clock::time_point now);
     void collect(Backend& backend, const protocol::Frame& frame);
@@ -198,8 +207,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
     // session_interrupt.cpp
     /// A transaction that is open while the session lets the gate close: only BEGIN was said; it has failed; the switch
-    /// ends it.
-    enum class Aside { none, begun, failed, cancelled };
+    /// ends it; it finishes where it is.
+    enum class Aside { none, begun, failed, cancelled, read_only };
     /// A batch that may be cancelled and said again, and what is known of its advisory locks.
     struct Again {
         bool possible = false;
@@ -217,6 +226,21 @@ class Session : public std::enable_shared_from_this<Session> {
     void at_rest();
     void count_recovered();
 
+    // session_read_only.cpp
+    bool may_become_read_only() const;
+    Task<void> ask_whether_read_only();
+    void transaction_broken();
+    Task<std::string> make_read_only();
+    void no_longer_behind();
+    bool may_go_behind(const protocol::Frame& frame);
+    bool may_run_behind(std::string_view text);
+    void refuse_behind(const protocol::Frame& frame);
+    bool take_read_only(const protocol::Frame& frame);
+    void at_rest_behind();
+    Task<void> look_behind();
+    Task<void> come_after();
+    void answer_refused();
+
     // session_move.cpp
     Task<std::string> ask(Backend& backend, std::string_view bytes, Exchange& exchange);
     bool holdings_uncertain() const;
@@ -233,6 +257,7 @@ class Session : public std::enable_shared_from_this<Session> {
     Task<std::string> carry_lock_counts(Backend& to);
     Task<std::string> open_armed(Side side);
     Task<std::string> move(Side side);
+    bool can_move_without(const Backend& lost) const;
     void change_over();
     Task<bool> move_or_end(Side side);
 
@@ -303,9 +328,26 @@ class Session : public std::enable_shared_from_this<Session> {
     bool batch_answered_ = false;      ///< the client has heard something of it
     bool batch_locks_certain_ = true;  ///< when it began, its advisory locks were known
     bool savepoint_ = false;           ///< the open transaction has one, perhaps
+    bool snapshot_ = false;            ///< the open transaction has one, for certain
+    bool notifies_ = false;            ///< it will notify, or listen, when it commits
     Aside aside_ = Aside::none;
     bool owes_failure_ = false;  ///< the switch has ended the transaction, and the client does not know yet
     bool drop_message_ = false;  ///< the rest of a message that was refused
+
+    // A transaction that finishes on the side that was left, one command at a time.
+    enum class Executing { none, runs, answered, ended };
+    enum class Refused { no, alone, in_batch };
+    bool made_read_only_ = false;
+    bool stays_behind_ = false;
+    bool counted_behind_ = false;            ///< in Shared::left_behind
+    bool looking_ = false;                   ///< its transaction is looked at, or ended: the client's messages wait
+    bool swallow_ready_ = false;             ///< the next ReadyForQuery answers a Sync of our own
+    bool locked_behind_ = false;             ///< it has taken session advisory locks there, perhaps
+    bool to_savepoint_ = false;              ///< what runs is ROLLBACK TO
+    bool told_failure_ = false;              ///< the client has got an error since the last ReadyForQuery
+    Executing executing_ = Executing::none;  ///< the command that is at work
+    Refused refused_ = Refused::no;          ///< what is to be answered with 40001
+
     bool interrupting_ = false;
     bool interrupt_answered_ = false;
     bool client_cancelled_ = false;
@@ -333,6 +375,7 @@ class Session : public std::enable_shared_from_this<Session> {
     };
     std::map<std::string, KnownStatement, std::less<>> known_statements_;
     std::string arm_failure_, bring_failure_;
+    bool cannot_log_in_ = false;  ///< on the standby, as arm_failure_ says
     std::string replay_refusal_;  ///< why its state cannot stand on the standby, as that said when it was armed
 };
 

@@ -92,12 +92,13 @@ Task<bool> Session::work_off_inbox() {
 Session::Hold Session::hold_back(char type) const {
     const auto frontend = static_cast<FrontendType>(type);
     if (frontend == FrontendType::terminate || skip_to_sync_ || streams_replication()) return Hold::no;
-    if (interrupting_) return Hold::gate;
+    if (interrupting_ || looking_) return Hold::gate;
     const Gate::View gate = worker_.shared().gate.view();
     const protocol::ReplyLedger& replies = ledger_.replies();
     if (!busy_ || asking_) {
         return gate.lets_pass() && gate.side == current_->side && !asking_ ? Hold::no : Hold::gate;
     }
+    if (stays_behind_) return replies.ready_owed() > 0 && !replies.wants_copy_data() ? Hold::reply : Hold::no;
     if (gate.lets_pass()) return Hold::no;
     // Closed, and not at a safe point: on to the next ReadyForQuery, then decide anew. A living COPY must be fed.
     return replies.ready_owed() > 0 && !replies.wants_copy_data() ? Hold::reply : Hold::no;
@@ -156,6 +157,13 @@ std::string_view Session::forward(std::string_view bytes) {
             send_up_to(rest.data());
             rest.remove_prefix(frame.size);
             unsent = rest.data();
+            continue;
+        }
+        if (stays_behind_ && frame.starts() && !may_go_behind(frame)) {
+            send_up_to(rest.data());
+            rest.remove_prefix(frame.size);
+            unsent = rest.data();
+            refuse_behind(frame);
             continue;
         }
         if (frame.starts()) note_frontend(frame);
@@ -227,13 +235,18 @@ Task<bool> Session::wait_for_permission() {
     while (!closing_ && !hung_up_) {
         if (current_ && (inbox_.empty() || skip_to_sync_)) break;  // what was held has been cancelled
         const Gate::View gate = worker_.shared().gate.view();
-        waited |= !gate.lets_pass() || (current_ && current_->side != gate.side);
-        if (!gate.lets_pass()) {
+        // Its worker may not have been told yet.
+        if (gate.lets_pass() && current_ && current_->side != gate.side) stay_behind();
+        waited |= !stays_behind_ && (!gate.lets_pass() || (current_ && current_->side != gate.side));
+        if (stays_behind_) {
+            if (!asking_ && !looking_ && !interrupting_) break;
+            co_await may_go_on_.wait();
+        } else if (!gate.lets_pass()) {
             stalled |= gate.state != Gate::State::open;
             set_phase(before == Phase::login ? before : Phase::held);
             worker_.hold(shared_from_this());
             co_await may_go_on_.wait();
-        } else if (asking_ || interrupting_ || (task_ && current_ && current_->side != gate.side)) {
+        } else if (asking_ || looking_ || interrupting_ || (task_ && current_ && current_->side != gate.side)) {
             co_await may_go_on_.wait();
         } else if (current_ && current_->side != gate.side) {
             stalled = true;

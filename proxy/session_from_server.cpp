@@ -88,6 +88,10 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
             send_up_to(rest.data());
             forward = !take_interrupted(frame, rest.substr(0, frame.size));
         }
+        if (forward && (stays_behind_ || made_read_only_) && frame.starts()) {
+            send_up_to(rest.data());
+            forward = !take_read_only(frame);
+        }
         if (!forward) {
             send_up_to(rest.data());
             unsent = rest.data() + frame.size;
@@ -110,9 +114,10 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
 /// A ReadyForQuery has gone to the client.
 void Session::at_rest() {
     if (!late_notifications_.empty()) send_to_client(std::exchange(late_notifications_, {}));
+    if (stays_behind_) return at_rest_behind();
     const protocol::ReplyLedger& replies = ledger_.replies();
     if (replies.safe()) {
-        savepoint_ = owes_failure_ = false;
+        transaction_over();
         set_phase(Phase::idle);
         set_busy(false);
     } else if (worker_.shared().gate.view().state != Gate::State::open) {
@@ -146,7 +151,11 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
     if (type == BackendType::notification_response && frame.state == FrameState::whole) readdress(backend, frame, body);
     if (type == BackendType::command_complete) {
         changes_.on_command_complete(frame.body);
-        savepoint_ = savepoint_ || frame.body.starts_with("SAVEPOINT");
+        note_tag(frame.body);
+    }
+    if (type == BackendType::error_response && ledger_.replies().safe() && can_move_without(backend)) {
+        forward = false;  // a server that was left says why it ends the session, which goes on without it
+        return true;
     }
     if (type == BackendType::error_response) {
         protocol::ErrorFields fields;
@@ -162,6 +171,22 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
     if (type == BackendType::copy_both_response && streams_replication()) set_busy(false);
     return true;
 }
+
+/// What of a transaction decides where it can go on.
+void Session::note_tag(std::string_view tag) {
+    if (tag.starts_with("SELECT ")) {
+        snapshot_ = true;
+    } else if (tag.starts_with("SAVEPOINT")) {
+        savepoint_ = true;
+    } else if (tag.starts_with("NOTIFY") || tag.starts_with("LISTEN") || tag.starts_with("UNLISTEN")) {
+        notifies_ = true;
+    } else if (tag.starts_with("BEGIN") || tag.starts_with("START") || tag.starts_with("COMMIT") ||
+               tag.starts_with("ROLLBACK")) {
+        snapshot_ = false;
+    }
+}
+
+void Session::transaction_over() { savepoint_ = snapshot_ = notifies_ = owes_failure_ = made_read_only_ = false; }
 
 void Session::answered(const protocol::Reply& reply, BackendType type) {
     const protocol::ReplyLedger& replies = ledger_.replies();
@@ -265,6 +290,7 @@ void Session::backend_lost(const std::shared_ptr<Backend>& backend) {
     if (backend != current_ || closing_) return;
     replied_.notify();
     if (ended_by_client_) return;
+    if (can_move_without(*backend)) return worker_.move_later(shared_from_this());
     // What was kept back because of a cancel is not run again after this: the client hears it.
     keeping_back_ = false;
     if (!kept_back_.empty()) send_to_client(std::exchange(kept_back_, {}));

@@ -8,6 +8,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "protocol/errors.hpp"
@@ -117,7 +119,7 @@ Task<bool> Session::undone(const Again& again) {
 Task<void> Session::interrupt(std::optional<std::uint64_t> locks, bool only_to_run_again) {
     const auto self = shared_from_this();
     auto backend = current_;
-    const bool can = !closing_ && busy_ && backend && !interrupting_ && !asking_ && !ended_by_client_ &&
+    const bool can = !closing_ && busy_ && backend && !interrupting_ && !asking_ && !looking_ && !ended_by_client_ &&
                      !backend->key.empty() && ledger_.replies().ready_owed() > 0;
     if (!can) co_return;
     const Again again = can_run_again(locks);
@@ -200,8 +202,9 @@ bool Session::take_interrupted(const protocol::Frame& frame, std::string_view by
 bool Session::step_aside() {
     const protocol::ReplyLedger& replies = ledger_.replies();
     const bool still = busy_ && current_ && !closing_ && !ends_with_switch() && !ended_by_client_ && !interrupting_ &&
-                       !asking_ && !bringing_ && aside_ == Aside::none && replies.quiet() && !replies.batch_open() &&
-                       !replies.skipping() && !from_client_.mid_message() && !skip_to_sync_;
+                       !asking_ && !looking_ && !stays_behind_ && !bringing_ && aside_ == Aside::none &&
+                       replies.quiet() && !replies.batch_open() && !replies.skipping() && !from_client_.mid_message() &&
+                       !skip_to_sync_;
     if (!still) return false;
     if (replies.status() == TransactionStatus::failed && (!savepoint_ || owes_failure_)) {
         aside_ = Aside::failed;
@@ -209,6 +212,13 @@ bool Session::step_aside() {
         aside_ = Aside::begun;
     } else if (replies.status() == TransactionStatus::in_transaction && worker_.cancels()) {
         aside_ = Aside::cancelled;
+    } else if (replies.status() == TransactionStatus::in_transaction && worker_.makes_read_only() &&
+               may_become_read_only()) {
+        looking_ = true;
+        boost::asio::co_spawn(
+            worker_.context(), [self = shared_from_this()] { return self->ask_whether_read_only(); },
+            boost::asio::detached);
+        return false;
     } else {
         return false;
     }

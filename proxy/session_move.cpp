@@ -168,6 +168,13 @@ Task<std::string> Session::carry_lock_counts(Backend& to) {
     std::vector<std::uint64_t> counts;
     if (failure.empty()) failure = read_counts(counted, counts);
     if (!failure.empty()) co_return failure;
+    if (worker_.shared().left_behind.load() > 0) {
+        // Whoever is left behind must not get them there.
+        const Replay hold = take_if_free(locks);
+        Exchange held(worker_.context());
+        failure = co_await ask(*current_, hold.bytes, held);
+        if (!failure.empty()) co_return failure;
+    }
     const Replay again = take_again(locks, counts);
     if (again.ready == 0) co_return std::string();
     Exchange taken(worker_.context());
@@ -200,8 +207,10 @@ Task<void> Session::arm(control::ArmRequest request) {
     }
     if (!armed_) {
         const std::string failure = co_await open_armed(request.standby);
+        cannot_log_in_ = !failure.empty() && !closing_;
         if (!failure.empty()) {
             arm_failure_ = fmt::format("cannot be armed: {}", failure);
+            worker_.stir(*this);
             co_return;
         }
     }
@@ -215,6 +224,7 @@ Task<void> Session::arm(control::ArmRequest request) {
     if (failure.empty() || closing_) co_return;
     // A server that is there and refuses it would refuse it behind the gate, too.
     if (armed->stream->open()) replay_refusal_ = failure;
+    worker_.stir(*this);
     arm_failure_ = fmt::format("cannot be armed: {}", failure);
     armed->stream->close();
     if (armed_ == armed) armed_.reset();
@@ -238,7 +248,8 @@ Task<void> Session::look_again() {
 bool Session::has_to_bring(Side standby) const {
     if (!logged_in() || ends_with_switch() || current_->side == standby) return false;
     const bool stale = armed_ && armed_->side == standby && !armed_->holdings.empty();
-    return aside_ == Aside::cancelled || stale || !state_.holdings.empty() || holdings_uncertain() || may_be_pinned();
+    return aside_ == Aside::cancelled || aside_ == Aside::read_only || stale || !state_.holdings.empty() ||
+           holdings_uncertain() || may_be_pinned();
 }
 
 Task<void> Session::bring_holdings(Side standby) {
@@ -257,6 +268,7 @@ Task<void> Session::bring_holdings(Side standby) {
 
 /// Questions cannot be put to a transaction that stepped aside: it is left for them, and entered again.
 Task<std::string> Session::look_in_window() {
+    if (aside_ == Aside::read_only) co_return co_await make_read_only();
     const bool uncertain = may_be_pinned() || holdings_uncertain();
     if (!uncertain && aside_ != Aside::cancelled) co_return std::string();
     const Aside aside = aside_;
@@ -304,6 +316,7 @@ void Session::stop_bringing() {
 void Session::disarm() {
     arm_failure_.clear();
     replay_refusal_.clear();
+    cannot_log_in_ = false;
     if (!armed_ || task_) return;
     std::string bye;
     protocol::append_terminate(bye);
@@ -316,11 +329,14 @@ void Session::disarm() {
 /// At a safe point, the gate open towards `side`: everything the session has is brought there. Returns what went wrong.
 Task<std::string> Session::move(Side side) {
     const Aside aside = aside_;
-    if (aside != Aside::none) {
+    if (aside == Aside::read_only) co_return "its transaction could not be made read-only";
+    if (aside != Aside::none && current_->stream->open()) {
         std::string failure = co_await leave_transaction(*current_);
-        if (!failure.empty()) co_return failure;
+        if (!failure.empty() && current_->stream->open()) co_return failure;
     }
     if (needs_reading()) {
+        if (!current_->stream->open())
+            co_return fmt::format("its state has changed since it was read last, and {} is lost", name(current_->side));
         const std::string failure = co_await read_state();
         if (!failure.empty()) co_return state_.pinned;
     }
@@ -334,11 +350,14 @@ Task<std::string> Session::move(Side side) {
         if (!failure.empty()) co_return failure;
     }
     auto target = armed_;
-    std::string failure = co_await learn_statements();
+    std::string failure;
+    if (current_->stream->open()) failure = co_await learn_statements();
+    // A server that is lost is not asked any more: what it has not told is missed on the new one, where it is used.
+    if (!current_->stream->open()) failure.clear();
     if (failure.empty()) failure = co_await replay(*target, Locks::too);
     if (failure.empty()) failure = co_await drop_statements_that_differ(*target);
     if (failure.empty()) failure = co_await carry_lock_counts(*target);
-    if (!failure.empty()) co_return failure;
+    if (!failure.empty() && (current_->stream->open() || !target->stream->open())) co_return failure;
     if (!state_.holdings.channels.empty() && current_->stream->open()) {
         // A Sync on the old backend brings every notification that was sent there before; they go first.
         std::string sync;
@@ -367,8 +386,16 @@ void Session::count_recovered() {
     ++worker_.tally().recovered;
 }
 
+/// The gate is open towards the other side, and all that is needed of this one stands there, or was read.
+bool Session::can_move_without(const Backend& lost) const {
+    const Gate::View gate = worker_.shared().gate.view();
+    const bool left = gate.lets_pass() && gate.side != lost.side;
+    return left && !stays_behind_ && !ends_with_switch() && (task_ || !busy_);
+}
+
 /// The one swap.
 void Session::change_over() {
+    leave_former();
     former_ = std::move(current_);
     current_ = std::move(armed_);
     armed_.reset();

@@ -93,12 +93,16 @@ Task<std::string> Session::replay_statements(Backend& backend) {
     std::vector<std::string> names, bodies;
     std::set<std::string> types_there;
     for (const std::string_view body : difference.parse) {
-        names.emplace_back(body.substr(0, body.find('\0')));
-        bodies.emplace_back(body);
+        const std::string_view statement = body.substr(0, body.find('\0'));
         std::set<std::uint32_t> unstable;
         add_types_in_parse(body, unstable);
-        const auto known = known_statements_.find(names.back());
-        if (!unstable.empty() && known == known_statements_.end()) co_return std::string();
+        const auto known = known_statements_.find(statement);
+        if (!unstable.empty() && known == known_statements_.end()) {
+            if (current_->stream->open()) co_return std::string();
+            continue;  // the server that could have told its types is lost: it is missed
+        }
+        names.emplace_back(statement);
+        bodies.emplace_back(body);
         if (known == known_statements_.end() || known->second.side == backend.side) continue;
         for (const auto& [oid, name] : known->second.of_parse) types_there.insert(name);
     }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -50,6 +51,11 @@ struct Shared {
     std::atomic<bool> shutting_down{false};
     std::atomic<std::size_t> clients{0};
     std::atomic<std::uint64_t> next_session{1};
+    /// Sessions that finish a read-only transaction on the side that was left. As long as there are any, the backends
+    /// there stay: what such a transaction notifies must be heard, and the locks that are held there stay theirs.
+    std::atomic<std::size_t> left_behind{0};
+    /// Called, on any worker's thread, when the last of these has come after.
+    std::function<void()> nobody_left_behind;
 
     std::shared_ptr<const Runtime> runtime() const {
         const std::lock_guard lock(mutex_);

@@ -28,7 +28,7 @@ Worker::Worker(Shared& shared)
       buffer_(kBufferSize),
       gate_timer_(context_),
       idle_timer_(context_),
-      cancel_timer_(context_),
+      press_timer_(context_),
       held_timer_(context_) {}
 
 Worker::~Worker() { stop(); }
@@ -50,7 +50,7 @@ void Worker::stop() {
         work_.reset();
         gate_timer_.cancel();
         idle_timer_.cancel();
-        cancel_timer_.cancel();
+        press_timer_.cancel();
         held_timer_.cancel();
     });
     thread_.join();
@@ -82,12 +82,32 @@ void Worker::adopt(int socket, int family) {
 }
 
 void Worker::forget(std::uint64_t session) {
-    if (sessions_.erase(session) == 0) return;
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end()) return;
+    stirred_.remove(*found->second);
+    sessions_.erase(found);
     counters_.clients.subtract();
     shared_.clients.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // ------------------------------------------------------------------------------------------------------------ gate
+
+void Worker::stir(Session& session) { stirred_.add(session); }
+
+/// Whoever is at rest and has nothing that a window must look at need not be looked at again until he stirs.
+void Worker::forget_the_still() {
+    const Side standby = other(shared_.gate.view().side);
+    stirred_.for_each([&](Session& session) {
+        if (session.safe() && !session.pinned() && !session.has_to_bring(standby)) stirred_.remove(session);
+    });
+}
+
+/// They stay while they are looked at, whatever becomes of them.
+std::vector<std::shared_ptr<Session>> Worker::stirred() {
+    std::vector<std::shared_ptr<Session>> sessions;
+    stirred_.for_each([&](Session& session) { sessions.push_back(session.shared_from_this()); });
+    return sessions;
+}
 
 void Worker::hold(std::shared_ptr<Session> session) {
     held_.push_back(std::move(session));
@@ -136,12 +156,12 @@ void Worker::gate_closed(const control::CloseRequest& request, const DrainGather
 /// Sessions that need not be waited for make way: transactions that can go on elsewhere, and statements that wait for
 /// an advisory lock, which is held by somebody who will be on the other side.
 void Worker::clear_the_way() {
-    cancels_ = false;
-    cancel_timer_.cancel();
+    cancels_ = makes_read_only_ = false;
+    press_timer_.cancel();
     if (shared_.gate.view().state == Gate::State::open) return;
-    if (close_.cancel_at) cancel_at(*close_.cancel_at, close_.attempt);
-    auto sessions = sessions_;
-    for (auto& [id, session] : sessions) {
+    if (close_.cancel_at) press_at(*close_.cancel_at, close_.attempt);
+    if (close_.read_only_at) press_at(*close_.read_only_at, close_.attempt);
+    for (const auto& session : stirred()) {
         if (session->step_aside()) continue;
         for (const control::LockWaiter& waiter : close_.lock_waiters) {
             if (waiter.server_pid != session->server_pid() || session->busy_since() > waiter.seen) continue;
@@ -150,16 +170,18 @@ void Worker::clear_the_way() {
     }
 }
 
-void Worker::cancel_at(control::Clock::time_point at, std::uint64_t attempt) {
-    cancel_timer_.expires_at(at);
-    cancel_timer_.async_wait([this, attempt](boost::system::error_code error) {
+/// The policy for long transactions: its time has come.
+void Worker::press_at(control::Clock::time_point at, std::uint64_t attempt) {
+    press_timer_.expires_at(at);
+    press_timer_.async_wait([this, attempt](boost::system::error_code error) {
         const Gate::View gate = shared_.gate.view();
         if (error || gate.attempt != attempt || gate.state == Gate::State::open) return;
-        cancels_ = true;
-        auto sessions = sessions_;
-        for (auto& [id, session] : sessions) {
-            if (!session->step_aside())
-                boost::asio::co_spawn(context_, session->interrupt(std::nullopt, false), boost::asio::detached);
+        cancels_ = close_.cancel_at.has_value();
+        makes_read_only_ = !cancels_;
+        for (const auto& session : stirred()) {
+            if (session->step_aside() || !cancels_) continue;
+            session->stop_staying_behind();
+            boost::asio::co_spawn(context_, session->interrupt(std::nullopt, false), boost::asio::detached);
         }
     });
 }
@@ -204,14 +226,14 @@ void Worker::gate_changed() {
     const Gate::View gate = shared_.gate.view();
     if (gate.state == Gate::State::open) {
         gate_timer_.cancel();
-        cancel_timer_.cancel();
-        cancels_ = false;
+        press_timer_.cancel();
+        cancels_ = makes_read_only_ = false;
         if (drain_) answer_drain();
-        auto sessions = sessions_;
-        for (auto& [id, session] : sessions) {
+        for (const auto& session : stirred()) {
             if (!session->on(gate.side)) continue;
             session->stop_bringing();
             session->step_back();
+            if (session->cannot_log_in()) arm_later(session);  // it may be able to by the next attempt
         }
     }
     if (!gate.lets_pass()) return;
@@ -227,7 +249,7 @@ void Worker::answer_drain() {
     control::DrainReport report;
     report.busy_at_close = busy_at_close_;
     report.outcome = still_closed ? control::DrainReport::Outcome::drained : control::DrainReport::Outcome::expired;
-    for (auto& [id, session] : sessions_) {
+    for (const auto& session : stirred()) {
         const bool in_the_way = still_closed ? close_.pinned != control::PinnedPolicy::end && session->pinned() &&
                                                    !session->ends_with_switch()
                                              : !session->safe();
@@ -246,7 +268,7 @@ bool Worker::bring_holdings() {
     if (std::exchange(brought_, true)) return false;
     const Side standby = other(shared_.gate.view().side);
     std::vector<std::shared_ptr<Session>> holders;
-    for (auto& [id, session] : sessions_) {
+    for (const auto& session : stirred()) {
         if (session->has_to_bring(standby)) holders.push_back(session);
     }
     ++busy_;  // nobody answers the drain before all have begun
@@ -261,8 +283,7 @@ void Worker::opened_to_new_side(const MomentGather& gather) {
     tally_.total = static_cast<std::size_t>(std::count_if(
         sessions_.begin(), sessions_.end(), [](const auto& entry) { return !entry.second->of_console(); }));
     if (close_.pinned == control::PinnedPolicy::end) {
-        auto sessions = sessions_;
-        for (auto& [id, session] : sessions) {
+        for (const auto& session : stirred()) {
             if (!session->pinned()) continue;
             ++tally_.ended;
             counters_.ended.add();
@@ -273,6 +294,7 @@ void Worker::opened_to_new_side(const MomentGather& gather) {
                          "Connect again.");
         }
     }
+    for (const auto& session : stirred()) session->stay_behind();
     gate_changed();
     gather->contribute(control::Clock::now());
 }
@@ -317,6 +339,7 @@ Task<void> Worker::run_armer() {
         if (session->armed()) ++report.armed;
         if (session->pinned() || !session->armed()) report.not_movable.push_back(session->view());
     }
+    forget_the_still();
     auto gather = std::move(arm_gather_);
     arm_gather_.reset();
     gather->contribute(std::move(report));
@@ -343,12 +366,24 @@ Task<void> Worker::run_mover() {
         auto session = to_move_.front().lock();
         to_move_.pop_front();
         if (session) co_await session->move_in_background();
+        // Many have nothing to ask, and move without a pause: whoever speaks meanwhile goes first.
+        co_await boost::asio::post(context_, as_value);
     }
     if (--movers_ > 0) co_return;
-    for (auto& [id, session] : sessions_) session->leave_former();
+    leave_formers();
     auto gather = std::move(move_gather_);
     move_gather_.reset();
     gather->contribute(std::exchange(tally_, {}));
+}
+
+void Worker::move_later(std::shared_ptr<Session> session) {
+    boost::asio::co_spawn(
+        context_, [session = std::move(session)] { return session->move_in_background(); }, boost::asio::detached);
+}
+
+void Worker::leave_formers() {
+    if (movers_ > 0 || shared_.left_behind.load() > 0) return;
+    for (auto& [id, session] : sessions_) session->leave_former();
 }
 
 // ---------------------------------------------------------------------------------------------------------- looking

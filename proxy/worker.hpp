@@ -17,6 +17,7 @@
 #include "control/data_plane.hpp"
 #include "proxy/counters.hpp"
 #include "proxy/gather.hpp"
+#include "proxy/session_list.hpp"
 #include "proxy/shared.hpp"
 #include "proxy/signal.hpp"
 
@@ -59,14 +60,22 @@ class Worker {
     /// One read buffer for all: valid until the next suspension of the coroutine that uses it.
     std::vector<char>& buffer() { return buffer_; }
     /// A session leaves its safe point, or reaches one. Logging in counts as busy.
-    void became_busy() { ++busy_; }
+    void became_busy(Session& session) {
+        ++busy_;
+        stir(session);
+    }
     void became_safe() {
         if (--busy_ == 0 && (drain_ || pause_)) answer_quiet();
     }
+    /// A window has to look at this session: it has been busy since the last arming, or has what must be brought, or is
+    /// pinned.
+    void stir(Session& session);
     /// The session waits for the gate and wants to be woken when it changes, or when its client has gone.
     void hold(std::shared_ptr<Session> session);
     /// The session has logged in, or lost its armed backend, or may have become pinned: (re)arm it if arming is on.
     void arm_later(const std::shared_ptr<Session>& session);
+    /// Its backend on the side that was left is lost: it moves now.
+    void move_later(std::shared_ptr<Session> session);
     void forget(std::uint64_t session);
     control::MoveReport& tally() { return tally_; }
     /// A session goes on that waited for so long. `counted_in` is its own memory of the arming that counted it: however
@@ -79,6 +88,8 @@ class Worker {
     bool hidden_state() const { return hidden_state_; }
     /// Open transactions are ended and statements cancelled: the present attempt asks for it, and its time has come.
     bool cancels() const { return cancels_; }
+    /// The same of transactions that are made read-only and left behind.
+    bool makes_read_only() const { return makes_read_only_; }
 
     // --- on the worker's own thread, posted by the data plane
     void gate_closed(const control::CloseRequest& request, const DrainGather& gather);
@@ -89,6 +100,8 @@ class Worker {
     void arm(const control::ArmRequest& request, unsigned at_once, const ArmGather& gather);
     void disarm();
     void finish_moves(unsigned at_once, const MoveGather& gather);
+    /// Closes the backends on the side that was left, once all have moved and nobody is left behind.
+    void leave_formers();
     void views(const ViewsGather& gather);
     /// Ends everyone but the clients of the console: at their safe points, or `now`.
     void end_sessions(bool now, const CountGather& gather);
@@ -97,12 +110,14 @@ class Worker {
 
   private:
     void answer_quiet();
+    void forget_the_still();
+    std::vector<std::shared_ptr<Session>> stirred();
     void watch_held();
     void let_go_of_the_gone();
     bool bring_holdings();
     Task<void> look_at_sessions(ViewsGather gather);
     void clear_the_way();
-    void cancel_at(control::Clock::time_point at, std::uint64_t attempt);
+    void press_at(control::Clock::time_point at, std::uint64_t attempt);
     void answer_drain();
     void watch_gate(std::uint64_t attempt, control::Clock::time_point at);
     Task<void> run_armer();
@@ -117,6 +132,7 @@ class Worker {
 
     std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;
     std::size_t busy_ = 0;
+    LinkedList<Session> stirred_;
     std::vector<std::shared_ptr<Session>> held_;
 
     // The present attempt.
@@ -125,9 +141,10 @@ class Worker {
     std::uint64_t busy_at_close_ = 0;
     bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;
-    boost::asio::steady_timer gate_timer_, idle_timer_, cancel_timer_, held_timer_;
+    boost::asio::steady_timer gate_timer_, idle_timer_, press_timer_, held_timer_;
     bool watching_held_ = false;
     bool cancels_ = false;
+    bool makes_read_only_ = false;
 
     // Arming and moving.
     std::optional<control::ArmRequest> arming_;

@@ -429,13 +429,32 @@ TEST(SwitchMachine, late_answers_are_of_the_past) {
     EXPECT_TRUE(machine.finished());
 }
 
-TEST(SwitchMachine, policies_that_do_not_exist_yet_are_refused) {
-    SwitchRequest request = two_databases();
-    request.long_transactions = LongTransactions::read_only;
-    SwitchWorld world(request);
-    world.run();
-    EXPECT_EQ(name(world.machine.report().outcome), "refused");
-    EXPECT_TRUE(world.asked.empty());
+TEST(SwitchMachine, the_policy_for_long_transactions_is_pressed_after_a_quarter_of_max_pause) {
+    const auto closing = [](LongTransactions policy, bool synchronous_standby, SwitchKind kind) {
+        SwitchRequest request = two_databases();
+        request.long_transactions = policy;
+        request.kind = kind;
+        SwitchWorld world(request);
+        reply::Moment moment;
+        moment.synchronous_standby = synchronous_standby;
+        world.instead.emplace_back("look at the moment", moment);
+        world.run();
+        return world.closing;
+    };
+    const auto quarter = [](const CloseRequest& close, Clock::time_point at) {
+        return at == close.deadline - two_databases().max_pause * 3 / 4;
+    };
+    const CloseRequest waits = closing(LongTransactions::wait, false, SwitchKind::forward);
+    EXPECT_TRUE(!waits.cancel_at && !waits.read_only_at);
+    const CloseRequest cancels = closing(LongTransactions::cancel, false, SwitchKind::forward);
+    ASSERT_TRUE(cancels.cancel_at && !cancels.read_only_at);
+    EXPECT_TRUE(quarter(cancels, *cancels.cancel_at));
+    const CloseRequest leaves = closing(LongTransactions::read_only, true, SwitchKind::forward);
+    ASSERT_TRUE(!leaves.cancel_at && leaves.read_only_at);
+    EXPECT_TRUE(quarter(leaves, *leaves.read_only_at));
+    // What a cancel would do to a commit that waits for a standby; and a rehearsal leaves no trace.
+    EXPECT_FALSE(closing(LongTransactions::cancel, true, SwitchKind::forward).cancel_at);
+    EXPECT_FALSE(closing(LongTransactions::read_only, false, SwitchKind::rehearse).read_only_at);
 }
 
 }  // namespace

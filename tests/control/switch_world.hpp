@@ -100,6 +100,7 @@ class SwitchWorld {
     bool armed = false;
     int sequences_set = 0;
     int ended = 0;
+    CloseRequest closing;  ///< the last
 
     bool clean() const { return !fenced && !parked && !forward_disabled && !intent && !noted && !armed; }
 
@@ -180,6 +181,7 @@ class SwitchWorld {
     SwitchReply act(step::CloseGate& it) {
         EXPECT_GT(it.request.attempt, attempt);
         EXPECT_LE(it.request.deadline, now + request_.max_pause);
+        closing = it.request;
         gate = Gate::closed;
         attempt = it.request.attempt;
         gate_deadline = it.request.deadline;

@@ -284,6 +284,9 @@ TEST_F(Policies, WhatMayHaveLeftSomethingBehindIsNotRunAgain) {
         {"CALL commits inside", simple({"CALL half()"}), "E(40001) Z(I)"},
         {"DO commits inside", simple({"DO $$ BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(600); END $$"}),
          "E(40001) Z(I)"},
+        {"CALL, extended", extended("CALL half()"), "1 2 E(40001) Z(I)"},
+        {"DO, extended", extended("DO $$ BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(600); END $$"),
+         "1 2 E(40001) Z(I)"},
         {"several commands", simple({"INSERT INTO t VALUES (3); COMMIT; SELECT " + sleep}), "C C T E(40001) Z(I)"},
         {"several in a pipeline", two, "1 2 C 1 2 E(40001) Z(I)"},
         {"a statement that would be there already", named, "1 2 E(40001) Z(I)"},
@@ -490,6 +493,32 @@ TEST_F(Policies, EndedSessionsAreToldWhichSwitchItWas) {
     EXPECT_NE(last.find("mine"), std::string::npos) << last;
     EXPECT_EQ(port_of(*bystander), green_port());
     EXPECT_EQ(plane_->finish_moves().ended, 1U);
+}
+
+TEST_F(Policies, WhoCannotLogInOnTheStandbyIsKnownBeforeTheWindowAndNamed) {
+    for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("CREATE ROLE locked_out LOGIN");
+    auto a = plane_->client("locked_out"), bystander = client();
+    green_->execute("ALTER ROLE locked_out NOLOGIN");
+    const control::ArmReport armed = plane_->arm();
+    EXPECT_EQ(armed.armed, 1U);
+    ASSERT_EQ(armed.not_movable.size(), 1U);
+    EXPECT_EQ(armed.not_movable[0].user, "locked_out");
+    EXPECT_NE(armed.not_movable[0].reason.find("not permitted to log in"), std::string::npos);
+    const DrainReport drained = plane_->close().get();
+    EXPECT_EQ(drained.outcome, Outcome::pinned);
+    ASSERT_EQ(drained.holding_up.size(), 1U);
+    EXPECT_EQ(drained.holding_up[0].user, "locked_out");
+    plane_->give_up();
+    EXPECT_EQ(port_of(*a), std::to_string(blue_->port()));
+    // It is tried again after each attempt.
+    green_->execute("ALTER ROLE locked_out LOGIN");
+    while (plane_->close().get().outcome != Outcome::drained) plane_->give_up();
+    ASSERT_TRUE(plane_->claim());
+    plane_->open_to_other();
+    EXPECT_EQ(plane_->finish_moves().failed, 0U);
+    EXPECT_EQ(port_of(*a), green_port());
+    a.reset();
+    for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("DROP ROLE locked_out");
 }
 
 TEST_F(Policies, ATemporaryTableThatAFunctionMadeIsFoundInTheWindow) {
