@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/command.hpp"
+#include "control/kubernetes/access.hpp"
 #include "control/nearest_word.hpp"
 #include "program/manual.hpp"
 #include "program/version.hpp"
@@ -218,6 +219,19 @@ Request parse_command_line(int argc, const char* const* argv) {
     watching->add_flag("--json", watch.json, "an object a line");
     watching->add_option("--count", watch.count, "end after so many lines")->type_name("N");
 
+    OperatorRequest operate{.service_account = kubernetes::kServiceAccount};
+    CLI::App* operating = app.add_subcommand("operator", "carry out version changes that are objects of Kubernetes");
+    operating->add_option("--kubeconfig", operate.kubeconfig, "how the API server is reached, as JSON; else as a pod")
+        ->type_name("FILE");
+    operating->add_option("--service-account", operate.service_account, "the folder of the pod's service account")
+        ->capture_default_str()
+        ->type_name("DIR");
+    operating->add_option("--namespace", operate.space, "where to work; else the pod's, or the kubeconfig's")
+        ->type_name("NAME");
+    operating->add_option("--identity", operate.identity, "who this is in the lease; else the pod's or the host's name")
+        ->type_name("NAME");
+    operating->add_flag("--json", operate.json, "log lines as JSON");
+
     std::string document;
     CLI::App* generating =
         app.add_subcommand("generate", "write a manual page, a completion, the configuration's schema");
@@ -247,6 +261,7 @@ Request parse_command_line(int argc, const char* const* argv) {
     }
     if (serving->parsed()) return serve;
     if (watching->parsed()) return watch;
+    if (operating->parsed()) return operate;
     if (generating->parsed()) return write_document(document);
     for (const auto& arguments : verbs) {
         if (!arguments->app->parsed()) continue;

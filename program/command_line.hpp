@@ -24,12 +24,21 @@ struct WatchRequest {
     std::uint64_t count = 0;  ///< lines; 0: without end
 };
 
+/// `turnout operator`.
+struct OperatorRequest {
+    std::string kubeconfig;       ///< as JSON; empty: this is a pod
+    std::string service_account;  ///< the folder of the pod's service account
+    std::string space;            ///< the namespace; empty: the pod's, or the kubeconfig's
+    std::string identity;         ///< in the lease; empty: $POD_NAME, or the host's name
+    bool json = false;            ///< log lines as JSON
+};
+
 /// Nothing is left to do: help, a document or an error was printed.
 struct Ended {
     int exit_status = 0;
 };
 
-using Request = std::variant<Ended, ServeRequest, WatchRequest, control::AdminRequest>;
+using Request = std::variant<Ended, ServeRequest, WatchRequest, OperatorRequest, control::AdminRequest>;
 
 /// Reads the arguments; prints help to standard output and errors (exit status 2) to standard error. The verbs, their
 /// options and their help come from the table that the admin socket's parser uses.

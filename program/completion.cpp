@@ -28,7 +28,7 @@ std::string words_behind(const control::VerbDescription& verb) {
 }
 
 std::string verbs() {
-    std::string words = "serve watch generate ";
+    std::string words = "serve watch operator generate ";
     for (const auto& verb : control::verb_descriptions())
         if (verb.verb != control::Verb::set) words += dashed(verb.words) + " ";
     return words;
@@ -77,6 +77,7 @@ std::string bash_completion() {
         "  case ${COMP_WORDS[1]} in\n"
         "    serve) words='--config --take-over --check-config' ;;\n"
         "    watch) words='--count' ;;\n"
+        "    operator) words='--kubeconfig --service-account --namespace --identity --json' ;;\n"
         "    generate) words='" +
         document_names() + "' ;;\n";
     for (const auto& verb : control::verb_descriptions())
@@ -100,6 +101,7 @@ std::string fish_completion() {
         "complete -c turnout -f\n"
         "complete -c turnout -n __fish_use_subcommand -a serve -d 'run the proxy'\n"
         "complete -c turnout -n __fish_use_subcommand -a watch -d 'a line a second on how the proxy is'\n"
+        "complete -c turnout -n __fish_use_subcommand -a operator -d 'version changes as objects of Kubernetes'\n"
         "complete -c turnout -n '__fish_seen_subcommand_from serve' -l config -r -F\n"
         "complete -c turnout -l admin -r -a '(__fish_complete_directories)'\n"
         "complete -c turnout -l json\ncomplete -c turnout -s q -l quiet\ncomplete -c turnout -s y -l yes\n";

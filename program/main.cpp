@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "program/command_line.hpp"
+#include "program/operate.hpp"
 #include "program/serve.hpp"
 #include "program/terminal.hpp"
 #include "program/watch.hpp"
@@ -14,6 +15,7 @@ namespace {
 int run(const Ended& ended) { return ended.exit_status; }
 int run(const ServeRequest& request) { return serve(request); }
 int run(const WatchRequest& request) { return watch(request, std::cout, std::cerr); }
+int run(const OperatorRequest& request) { return operate(request); }
 int run(control::AdminRequest request) {
     if (!request.question.empty() && !confirmed(request.question)) {
         std::cerr << "turnout: nothing was done" << std::endl;

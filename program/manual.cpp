@@ -104,6 +104,8 @@ A version change goes: serve, check, sync, switch; then finish, or rollback and 
                   "--check-config says what is wrong with the configuration, and ends.");
     text += verbs_text();
     text += entry("turnout watch [--count N]", "A line a second on how the proxy is; with --json an object a line.");
+    text += entry("turnout operator [--kubeconfig FILE]",
+                  "Carry out version changes that are objects (PgUpgrade) of Kubernetes, in one namespace.");
     text += entry("turnout generate DOCUMENT", "Write a manual page, a completion or the schema of turnout.toml.");
     text += ".SH TOPICS OF SHOW\n" + topics_text();
     text += ".SH EXIT STATUS\n";

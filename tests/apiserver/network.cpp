@@ -1,0 +1,181 @@
+#include "tests/apiserver/network.hpp"
+
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <future>
+#include <stdexcept>
+
+namespace turnout::apiserver {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+
+struct Network::Listener {
+    explicit Listener(asio::io_context& context) : acceptor(context) {}
+    tcp::acceptor acceptor;
+    std::atomic<int> to{0};  ///< 0: nowhere
+    std::string console;     ///< of the listener's thread
+};
+
+namespace {
+
+asio::ip::address_v4 address(int last) { return asio::ip::address_v4({127, 0, 10, static_cast<unsigned char>(last)}); }
+
+template <class From, class To>
+asio::awaitable<void> pump(From& from, To& to) {
+    std::array<char, 64 * 1024> piece;
+    boost::system::error_code error;
+    while (!error) {
+        const std::size_t size =
+            co_await from.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
+        if (error) break;
+        co_await asio::async_write(to, asio::buffer(piece, size), asio::redirect_error(asio::use_awaitable, error));
+    }
+    boost::system::error_code ignored;
+    to.shutdown(To::shutdown_send, ignored);
+    if (error != asio::error::eof) from.close(ignored);
+}
+
+/// The StartupMessage, or whatever else begins a connection; a wish for TLS is declined. Empty: the client is gone.
+asio::awaitable<std::string> startup(tcp::socket& from) {
+    for (;;) {
+        boost::system::error_code error;
+        std::array<unsigned char, 8> head{};
+        co_await asio::async_read(from, asio::buffer(head), asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return std::string();
+        const std::size_t size =
+            (std::size_t{head[0]} << 24) | (std::size_t{head[1]} << 16) | (std::size_t{head[2]} << 8) | head[3];
+        const bool encryption = size == 8 && head[4] == 0x04 && head[5] == 0xd2;  // SSLRequest, GSSENCRequest
+        if (encryption && (head[7] == 0x2f || head[7] == 0x30)) {
+            co_await asio::async_write(from, asio::buffer("N", 1), asio::redirect_error(asio::use_awaitable, error));
+            continue;
+        }
+        if (size < 8 || size > 10'000) co_return std::string();
+        std::string message(size, '\0');
+        std::copy(head.begin(), head.end(), message.begin());
+        co_await asio::async_read(from, asio::buffer(message.data() + 8, size - 8),
+                                  asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return std::string();
+        co_return message;
+    }
+}
+
+}  // namespace
+
+Network::Network(std::filesystem::path hosts) : hosts_(std::move(hosts)) {
+    write_hosts();
+    if (::mount(hosts_.c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr) != 0)
+        throw std::runtime_error(std::string("cannot lay a file over /etc/hosts: ") + std::strerror(errno) +
+                                 "; run ./dev kubernetes");
+    thread_ = std::thread([this] {
+        const auto work = asio::make_work_guard(context_);
+        context_.run();
+    });
+}
+
+Network::~Network() {
+    context_.stop();
+    thread_.join();
+    ::umount2("/etc/hosts", MNT_DETACH);
+}
+
+void Network::lead(const std::string& service, std::uint16_t port, std::optional<std::uint16_t> to,
+                   const std::string& console) {
+    const std::lock_guard lock(mutex_);
+    if (!addresses_.contains(service)) {
+        addresses_.emplace(service, static_cast<int>(addresses_.size()) + 1);
+        write_hosts();
+    }
+    std::shared_ptr<Listener>& listener = listeners_[{service, port}];
+    if (!listener) {
+        listener = std::make_shared<Listener>(context_);
+        const tcp::endpoint endpoint(address(addresses_.at(service)), port);
+        listener->acceptor.open(tcp::v4());
+        listener->acceptor.set_option(tcp::acceptor::reuse_address(true));
+        listener->acceptor.bind(endpoint);
+        listener->acceptor.listen();
+        asio::co_spawn(context_, accept(listener), asio::detached);
+    }
+    asio::post(context_, [listener, console] { listener->console = console; });
+    listener->to = to.value_or(0);
+}
+
+void Network::forget(const std::string& service) {
+    const std::lock_guard lock(mutex_);
+    for (auto& [key, listener] : listeners_)
+        if (key.first == service) listener->to = 0;
+}
+
+std::optional<std::uint16_t> Network::leads_to(const std::string& service, std::uint16_t port) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = listeners_.find({service, port});
+    if (found == listeners_.end() || found->second->to == 0) return std::nullopt;
+    return static_cast<std::uint16_t>(found->second->to.load());
+}
+
+void Network::write_hosts() const {
+    // In place: what is laid over /etc/hosts is this very file.
+    std::ofstream file(hosts_, std::ios::trunc);
+    file << "127.0.0.1 localhost\n";
+    for (const auto& [service, last] : addresses_)
+        file << address(last).to_string() << " " << service << " " << service << ".default " << service
+             << ".default.svc\n";
+}
+
+asio::awaitable<void> Network::accept(std::shared_ptr<Listener> listener) {
+    for (;;) {
+        boost::system::error_code error;
+        Socket socket = co_await listener->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        const int to = listener->to;
+        if (to != 0)
+            asio::co_spawn(context_, carry(std::move(socket), static_cast<std::uint16_t>(to), listener->console),
+                           asio::detached);
+    }
+}
+
+asio::awaitable<void> Network::carry(Socket from, std::uint16_t port, std::string console) {
+    using namespace asio::experimental::awaitable_operators;
+    boost::system::error_code error;
+    std::string begun;
+    if (!console.empty()) {
+        begun = co_await startup(from);
+        if (begun.empty()) co_return;
+        const std::string wanted("database\0turnout\0", 17);
+        if (begun.find(wanted) != std::string::npos) {
+            asio::local::stream_protocol::socket to(context_);
+            const asio::local::stream_protocol::endpoint endpoint(console);
+            co_await to.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
+            if (error) co_return;
+            co_await asio::async_write(to, asio::buffer(begun), asio::redirect_error(asio::use_awaitable, error));
+            co_await (pump(from, to) && pump(to, from));
+            co_return;
+        }
+    }
+    Socket to(context_);
+    const tcp::endpoint endpoint(asio::ip::address_v4::loopback(), port);
+    co_await to.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    from.set_option(tcp::no_delay(true), error);
+    to.set_option(tcp::no_delay(true), error);
+    co_await asio::async_write(to, asio::buffer(begun), asio::redirect_error(asio::use_awaitable, error));
+    co_await (pump(from, to) && pump(to, from));
+}
+
+}  // namespace turnout::apiserver

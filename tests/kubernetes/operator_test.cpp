@@ -1,0 +1,157 @@
+// The operator as a whole against a scripted API server, as far as no PostgreSQL is needed.
+#include "control/kubernetes/operator.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "control/kubernetes/fields.hpp"
+#include "tests/kubernetes/objects.hpp"
+#include "tests/kubernetes/running.hpp"
+#include "tests/kubernetes/scripted_api.hpp"
+
+namespace turnout::kubernetes {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+constexpr const char* kUpgrade = "/apis/turnout.internal/v1alpha1/namespaces/default/pgupgrades/app";
+constexpr const char* kLeasePath = "/apis/coordination.k8s.io/v1/namespaces/default/leases/turnout-operator";
+
+/// One operator at work.
+class Worker {
+  public:
+    Worker(asio::io_context& context, const ScriptedApi& api, std::string identity)
+        : context_(context), operator_(context.get_executor(), api.access(), std::move(identity)) {
+        asio::co_spawn(context, operator_.run(),
+                       asio::bind_cancellation_slot(stop_.slot(), [this](std::exception_ptr thrown, bool) {
+                           over_ = true;
+                           failure_ = thrown;
+                       }));
+    }
+    ~Worker() { stop(); }
+    void stop() {
+        if (over_) return;
+        stop_.emit(asio::cancellation_type::terminal);
+        EXPECT_TRUE(run_until(context_, [this] { return over_; }));
+        EXPECT_EQ(failure_, nullptr);
+        context_.restart();
+        context_.poll();
+    }
+
+    bool over() const { return over_; }
+
+  private:
+    asio::io_context& context_;
+    Operator operator_;
+    asio::cancellation_signal stop_;
+    bool over_ = false;
+    std::exception_ptr failure_;
+};
+
+json::object upgrade(json::object spec) {
+    return {{"metadata", json::object{{"uid", "u-1"}, {"generation", 1}}}, {"spec", std::move(spec)}};
+}
+
+std::string ready_reason(const ScriptedApi& api) {
+    const auto object = api.find(kUpgrade);
+    if (!object) return {};
+    const Status status = parse_status(object_in(*object, {"status"}));
+    const Condition* const ready = status.find(condition::ready);
+    return ready == nullptr ? "" : ready->reason;
+}
+
+class Operating : public testing::Test {
+  protected:
+    bool until(const std::function<bool()>& holds) { return run_until(context, holds); }
+    bool until_ready_says(const std::string& reason) {
+        return until([&] { return ready_reason(api) == reason; });
+    }
+
+    asio::io_context context;
+    ScriptedApi api{context};
+};
+
+TEST_F(Operating, AWrongSpecEndsInAConditionAndIsWrittenOnce) {
+    json::object spec = sample_spec();
+    spec["image"] = "postgres:latest";
+    api.put(kUpgrade, upgrade(spec));
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until_ready_says("InvalidSpec"));
+    // What came of the status's own echo has been looked at once another change was.
+    api.put("/apis/turnout.internal/v1alpha1/namespaces/default/pgupgrades/other", upgrade(spec));
+    ASSERT_TRUE(until([&] { return api.count("PATCH", "pgupgrades/other/status") == 1; }));
+    EXPECT_EQ(api.count("PATCH", "pgupgrades/app/status"), 1);
+    EXPECT_EQ(api.count("PUT", "pgupgrades"), 0);
+    EXPECT_GE(api.count("POST", "/events"), 1);
+}
+
+TEST_F(Operating, TheFinalizerComesFirst) {
+    api.put(kUpgrade, upgrade(sample_spec()));
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until_ready_says("SecretMissing"));
+    for (const Asked& asked : api.asked()) {
+        if (asked.target.find("leases") != std::string::npos || asked.method == "GET") continue;
+        EXPECT_FALSE(array_in(asked.body, {"metadata", "finalizers"}).empty()) << asked.method << " " << asked.target;
+        break;
+    }
+}
+
+TEST_F(Operating, AStormOfConflictsIsOutlasted) {
+    int left = 4;
+    api.refuse = [&left](const Asked& asked) -> std::optional<unsigned> {
+        const bool write = asked.method == "PATCH" && asked.target.find("pgupgrades/app") != std::string::npos;
+        if (write && left-- > 0) return 409;
+        return std::nullopt;
+    };
+    api.put(kUpgrade, upgrade(sample_spec()));
+    Worker worker(context, api, "a");
+    EXPECT_TRUE(until_ready_says("SecretMissing"));
+}
+
+TEST_F(Operating, AnObjectThatIsDeletedBeforeAnythingWasMadeGoes) {
+    json::object object = upgrade(sample_spec());
+    object["metadata"].get_object()["finalizers"] = json::array{kFinalizer};
+    object["metadata"].get_object()["deletionTimestamp"] = "2027-01-15T08:00:00Z";
+    api.put(kUpgrade, object);
+    Worker worker(context, api, "a");
+    EXPECT_TRUE(until([&] { return array_in(*api.find(kUpgrade), {"metadata", "finalizers"}).empty(); }));
+}
+
+TEST_F(Operating, OfTwoOnlyOneActs) {
+    api.put(kUpgrade, upgrade(sample_spec()));
+    auto first = std::make_unique<Worker>(context, api, "a");
+    ASSERT_TRUE(until_ready_says("SecretMissing"));
+    Worker second(context, api, "b");
+    ASSERT_TRUE(until([&] { return api.count("GET", kLeasePath) >= 4; }));
+    EXPECT_EQ(text_in(*api.find(kLeasePath), {"spec", "holderIdentity"}), "a");
+    EXPECT_EQ(api.count("GET", "pgupgrades?watch=true"), 1) << "the second watches, too";
+    first.reset();  // gives the lease up
+    ASSERT_TRUE(until([&] { return text_in(*api.find(kLeasePath), {"spec", "holderIdentity"}) == "b"; }));
+    EXPECT_TRUE(until([&] { return api.count("GET", "pgupgrades?watch=true") == 2; }));
+}
+
+TEST_F(Operating, OneThatLosesItsLeaseEnds) {
+    api.put(kUpgrade, upgrade(sample_spec()));
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until_ready_says("SecretMissing"));
+    json::object stolen = *api.find(kLeasePath);
+    stolen["spec"].get_object()["holderIdentity"] = "somebody else";
+    api.put(kLeasePath, stolen);
+    const int writes = api.count("PATCH", "");
+    ASSERT_TRUE(until([&] { return worker.over(); }));
+    EXPECT_EQ(api.count("PATCH", ""), writes);
+}
+
+}  // namespace
+}  // namespace turnout::kubernetes
