@@ -126,7 +126,7 @@ TEST_F(BackendSslmode, ListsOfRevokedCertificatesAreReadAsLibpqReadsThem) {
         support::write_revocation_list(list, certificate, fs::path(certificate).replace_extension(".key"), revoked);
         fs::copy_file(list, directory / support::revocation_list_name(certificate),
                       fs::copy_options::overwrite_existing);
-        for (const std::string given : {" sslcrl=" + list.string(), " sslcrldir=" + directory.string()}) {
+        for (const std::string& given : {" sslcrl=" + list.string(), " sslcrldir=" + directory.string()}) {
             for (const std::string mode : {"require", "verify-ca", "verify-full"})
                 compare("host=localhost sslmode=" + mode + " sslrootcert=" + certificate.string() + given, "either");
             compare("host=localhost sslmode=require" + given, "either");
