@@ -287,7 +287,8 @@ Task<void> Session::come_after() {
         if (failure.empty()) failure = co_await enter_transaction(*backend, Aside::failed);
         if (closing_ || !backend->stream->open()) co_return;
         if (!failure.empty())
-            co_return end("57P01", "terminating connection because its transaction could not be ended: " + failure,
+            co_return end("57P01",
+                          fmt::format("terminating connection because its transaction could not be ended: {}", failure),
                           "The database was switched to another server; connect again.");
         ledger_.replies().reset(TransactionStatus::failed);
         aside_ = Aside::failed;

@@ -65,6 +65,7 @@ const std::map<std::string_view, std::string_view> kWithoutRemedy{
 const std::map<std::string_view, std::string_view> kMetOtherwise{
     {"canceling statement due to user request", "by SQLSTATE in `sessions/closed_gate_test`"},
     {"received unencrypted data after … request", "by SQLSTATE in `integration/handshakes_test`"},
+    {"terminating connection because its transaction could not be ended: …", "a server that fails at ROLLBACK"},
     {"terminating connection because the session could not be moved to …: …", "by SQLSTATE in `sessions/hostile_test`"},
     {"… in […] …", "in every row of `control/config_test`"},
     {"………: …", "by what the server said, in `integration/refusals_test`"},

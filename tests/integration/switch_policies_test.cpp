@@ -2,7 +2,6 @@
 // operator asks for them.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <fstream>
 #include <sstream>
@@ -16,8 +15,7 @@ namespace {
 class SwitchPolicies : public testing::Test {
   protected:
     static void SetUpTestSuite() {
-        pair_ = std::make_unique<Pair>(PairOptions{.schema = "CREATE TABLE things (n int PRIMARY KEY)",
-                                                   .hba = {"host replication all 127.0.0.1/32 scram-sha-256"}});
+        pair_ = std::make_unique<Pair>(PairOptions{.schema = "CREATE TABLE things (n int PRIMARY KEY)"});
         pair_->sync();
     }
     static void TearDownTestSuite() { pair_.reset(); }
@@ -120,63 +118,6 @@ TEST_F(SwitchPolicies, TheConfigurationsHoldWhereTheVerbSaysNothing) {
     std::ofstream(pair_->turnout().configuration()) << toml;
     ASSERT_EQ(pair_->turnout().run({"reload"}).status, 0);
     run("end", "read_only", {});
-}
-
-TEST_F(SwitchPolicies, WhatNobodyEndsKeepsTheOldSide) {
-    const std::string from = active();
-    const bench::Connection temporary = pair_->connect(), writing = pair_->connect();
-    // What the verb says goes before what the configuration says.
-    const auto give_up = [&](const std::string& policy) {
-        bench::Program verb(change({"--pinned", "wait", "--long-transactions", policy}));
-        ASSERT_TRUE(verb.read_until(missed));
-        verb.signal(SIGINT);
-        const bench::Exit exit = verb.wait();
-        EXPECT_NE(exit.status, 0) << exit.err << exit.out;
-        EXPECT_EQ(active(), from);
-    };
-    // A transaction that has written is not left behind.
-    bench::run(writing.get(), "BEGIN");
-    bench::run(writing.get(), "INSERT INTO things VALUES (7)");
-    give_up("read_only");
-    bench::run(writing.get(), "COMMIT");
-    bench::run(temporary.get(), "CREATE TEMP TABLE mine (n int)");
-    give_up("wait");
-    EXPECT_EQ(bench::number(writing.get(), "SELECT count(*) FROM things"), 1);
-    EXPECT_EQ(bench::number(temporary.get(), "SELECT count(*) FROM mine"), 0);
-}
-
-/// A commit that waits for a synchronous standby takes place when it is cancelled: it would be done twice.
-TEST_F(SwitchPolicies, NothingIsCancelledWhereCommitsWaitForAStandby) {
-    if (active() == "green") pair_->change();
-    support::Cluster& from = pair_->blue();
-    const std::filesystem::path kept = pair_->turnout().directory() / "kept";
-    std::filesystem::create_directory(kept);
-    bench::Program keeper(
-        {.arguments = {bench::client_program("pg_receivewal"), "-d",
-                       bench::with(from.conninfo(), "application_name", "keeper"), "-D", kept, "--synchronous"}});
-    from.execute("ALTER SYSTEM SET synchronous_standby_names = 'keeper'");
-    from.execute("SELECT pg_reload_conf()");
-    eventually(
-        [&] {
-            return from.value("SELECT sync_state FROM pg_stat_replication WHERE application_name = 'keeper'") == "sync";
-        },
-        "the standby");
-    const bench::Connection blocking = pair_->connect(), waiting = pair_->connect();
-    bench::run(blocking.get(), "INSERT INTO things VALUES (70)");
-    bench::run(blocking.get(), "BEGIN; UPDATE things SET n = n WHERE n = 70");
-    ASSERT_EQ(PQsendQuery(waiting.get(), "UPDATE things SET n = current_setting('port')::int WHERE n = 70"), 1);
-    eventually([&] { return from.value("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"; }, "the wait");
-    bench::Program verb(change({"--long-transactions", "cancel"}));
-    eventually([] { return pair_->turnout().status().at("phase").as_string() == "switching"; }, "the switch");
-    bench::run(blocking.get(), "COMMIT");
-    const bench::Result updated{PQgetResult(waiting.get())};
-    EXPECT_EQ(PQresultStatus(updated.get()), PGRES_COMMAND_OK) << PQerrorMessage(waiting.get());
-    EXPECT_EQ(PQgetResult(waiting.get()), nullptr);
-    const bench::Exit exit = verb.wait();
-    EXPECT_EQ(exit.status, 0) << exit.err << exit.out;
-    EXPECT_EQ(bench::number(waiting.get(), "SELECT n FROM things WHERE n > 1000"), from.port());
-    from.execute("ALTER SYSTEM RESET synchronous_standby_names");
-    from.execute("SELECT pg_reload_conf()");
 }
 
 }  // namespace

@@ -257,7 +257,8 @@ TEST_F(LeftBehind, SavepointsOfItsOwnWorkAndDoNotLetItWrite) {
     auto a = reader();
     go();
     say(*a, "SAVEPOINT s", "C Z(T)");
-    say(*a, "INSERT INTO t VALUES (1)", "E(40001) Z(E)");
+    a->query("INSERT INTO t VALUES (1)");
+    EXPECT_NE(a->transcript(1).find("the transaction cannot go on like this"), std::string::npos);
     say(*a, "ROLLBACK TO s", "C Z(T)");
     say(*a, "INSERT INTO t VALUES (1)", "E(40001) Z(E)");
     a->send(extended("ROLLBACK TO SAVEPOINT s"));
