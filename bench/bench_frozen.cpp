@@ -142,10 +142,10 @@ void FrozenBench::freeze_once(Ledger& ledger) {
 }
 
 void FrozenBench::tell(const Totals& totals, const Audit& books) {
-    terminal_.heading(fmt::format("The standby frozen in the window, {} times; {} sessions writing, max_pause {} ms, "
-                                  "PostgreSQL {} and {}, fsync on",
-                                  options_.times, options_.writers, options_.max_pause_ms, options_.blue,
-                                  options_.green));
+    terminal_.heading(
+        fmt::format("The standby frozen in the window, {} times; {} sessions writing, max_pause {} ms, "
+                    "PostgreSQL {} and {}, fsync on",
+                    options_.times, options_.writers, options_.max_pause_ms, options_.blue, options_.green));
     const auto row = [](const char* what, const std::vector<Microseconds>& sample) {
         const Distribution d = distribution_of(sample);
         return std::vector<std::string>{what, human(d.p50), human(d.max)};

@@ -109,9 +109,9 @@ void VerifyBench::tell(const std::vector<boost::json::object>& equal, const std:
                         fmt::format("{:.1f}", seconds), human(Microseconds(integer(report, "pause_us")))});
     }
     terminal_.table(rows);
-    terminal_.table({{"one bit changed in one row", found},
-                     {"writes, errors, reconnects",
-                      fmt::format("{}, {}, {}", totals.writes, totals.errors, totals.reconnects)}});
+    terminal_.table(
+        {{"one bit changed in one row", found},
+         {"writes, errors, reconnects", fmt::format("{}, {}, {}", totals.writes, totals.errors, totals.reconnects)}});
 }
 
 }  // namespace

@@ -141,12 +141,12 @@ void ScaleBench::tell(const std::vector<Point>& all) {
         for (const auto& [name, times] : point.phases) {
             phases.push_back(fmt::format("{} {}", name, grouped(distribution_of(times).p50.count())));
         }
-        rows.push_back({fmt::format("{} {}", point.size, point.dimension),
-                        fmt::format("{} / {}", grouped(window.p50.count()), grouped(window.max.count())),
-                        fmt::format("{:.1f} times the first", static_cast<double>(window.p50.count()) /
-                                                                  static_cast<double>(std::max<std::int64_t>(
-                                                                      least.count(), 1))),
-                        fmt::format("{}", fmt::join(phases, ", "))});
+        rows.push_back(
+            {fmt::format("{} {}", point.size, point.dimension),
+             fmt::format("{} / {}", grouped(window.p50.count()), grouped(window.max.count())),
+             fmt::format("{:.1f} times the first", static_cast<double>(window.p50.count()) /
+                                                       static_cast<double>(std::max<std::int64_t>(least.count(), 1))),
+             fmt::format("{}", fmt::join(phases, ", "))});
     }
     terminal_.table(rows);
 }

@@ -70,8 +70,8 @@ SideHealth health(const RecentCounters::Sample& earlier, const RecentCounters::S
     health.failed =
         to.query_errors[index(side)] - from.query_errors[index(side)] + to.logins_failed - from.logins_failed;
     // An error that ends its session has no ReadyForQuery.
-    health.requests = std::max(
-        health.failed, health.queries + to.logins - from.logins + to.logins_failed - from.logins_failed);
+    health.requests =
+        std::max(health.failed, health.queries + to.logins - from.logins + to.logins_failed - from.logins_failed);
     health.p95_seconds = query_seconds(from, to, side, 95);
     return health;
 }
@@ -120,8 +120,8 @@ std::string SwitchWatch::too_slow(const SideHealth& after) const {
 std::string SwitchWatch::nothing_answered() const {
     if (!limits_.latency || looks_.empty() || before_.queries < kEnough || before_.seconds <= 0) return {};
     const double silent = std::chrono::duration<double>(looks_.back().at - answered_at_).count();
-    const double longest = std::max(std::chrono::duration<double>(kSilence).count(),
-                                    before_.p95_seconds * *limits_.latency / 100);
+    const double longest =
+        std::max(std::chrono::duration<double>(kSilence).count(), before_.p95_seconds * *limits_.latency / 100);
     const double expected = silent * static_cast<double>(before_.queries) / before_.seconds;
     if (silent < longest || expected < static_cast<double>(kEnough)) return {};
     return fmt::format("no query was answered for {:.0f} s, and {} sessions wait", silent,

@@ -30,7 +30,8 @@ TEST(WrongSpecs, EndInAConditionThatNamesTheField) {
             [&] { return stage.condition("Ready", "message").find(wrong.field) != std::string::npos; }, wrong.change));
         EXPECT_EQ(stage.condition("Ready"), "False") << wrong.change;
         stage.tell(wrong.change);
-        EXPECT_EQ(bench::value(bench::connect(stage.conninfo()).get(), "SELECT 1"), "1") << "the old server serves no more";
+        EXPECT_EQ(bench::value(bench::connect(stage.conninfo()).get(), "SELECT 1"), "1")
+            << "the old server serves no more";
         stage.plane.must({"delete", "pgu", "app", "--timeout=60s"});
     }
     EXPECT_TRUE(stage.operator_runs());

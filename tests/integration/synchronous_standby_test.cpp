@@ -51,8 +51,7 @@ TEST_F(SynchronousStandby, NothingIsCancelledWhereCommitsWaitForOne) {
     const std::string streams = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'nearby'";
     eventually([&] { return pair_.blue().value(streams) == "1"; }, "the physical standby");
     wait_for_standby(pair_.blue(), "nearby");
-    EXPECT_EQ(pair_.blue().value("SELECT sync_state FROM pg_stat_replication WHERE application_name = 'nearby'"),
-              "sync");
+    eventually([&] { return pair_.blue().value(streams + " AND sync_state = 'sync'") == "1"; }, "its being waited for");
 
     const bench::Connection client = pair_.connect();
     ASSERT_EQ(PQsendQuery(client.get(), "SELECT pg_sleep(100000)"), 1);
@@ -95,7 +94,7 @@ TEST_F(SynchronousStandby, AnActivationThatNobodyCanSeeIsNotTakenForNone) {
     wait_for_standby(pair_.green(), "somebody_away");
     ::kill(pair_.turnout().pid(), SIGCONT);
     const std::string waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    eventually([&] { return pair_.green().value(waiting) == "1"; }, "the activation's commit to wait");
+    eventually([&] { return pair_.green().value(waiting) != "0"; }, "the activation's commit to wait");
     EXPECT_EQ(pair_.green().value("SELECT state FROM turnout.journal WHERE generation = 2"), "armed")
         << "others do not see it";
 

@@ -25,7 +25,8 @@ class Application {
     void work(const std::string& conninfo) {
         const bench::Connection connection = bench::connect(conninfo);
         for (; !over_; ++done_) {
-            const bench::Result result{PQexec(connection.get(), fails_ ? "SELECT 1 / 0" : "SELECT count(*) FROM things")};
+            const bench::Result result{
+                PQexec(connection.get(), fails_ ? "SELECT 1 / 0" : "SELECT count(*) FROM things")};
             const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
             if (state != nullptr && std::string_view(state) == "22012") continue;
             EXPECT_EQ(PQresultStatus(result.get()), PGRES_TUPLES_OK) << PQerrorMessage(connection.get());
