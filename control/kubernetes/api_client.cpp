@@ -126,7 +126,7 @@ asio::awaitable<void> read_events(Stream& stream, const http::request<http::stri
         parser.get().body().size = piece.size();
         lowest(stream).expires_after(ApiClient::kWatchPatience);
         boost::system::error_code error;
-        co_await http::async_read(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
+        co_await http::async_read_some(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
         pending.append(piece.data(), piece.size() - parser.get().body().size);
         if (status == 200) take_lines(pending, line);
         if (error && error != http::error::need_buffer) {
