@@ -70,6 +70,7 @@ const std::map<std::string_view, std::string_view> kMetOtherwise{
     {"… in […] …", "in every row of `control/config_test`"},
     {"………: …", "by what the server said, in `integration/refusals_test`"},
     {"[side.…] …: …", "by what follows it, in `control/config_test`"},
+    {"'rollback_if' in [switch]: …", "by what is refused, in `control/switch_watch_test`"},
     {"it names no host: write host=…", "`control/config_test`, in the words of whoever looks first"},
     {"the server refused the SCRAM proof", "by its kind in `protocol/scram_test`"},
     {"there is no way back: … could not follow … after it", "or its preflight, in `integration/way_back_test`"},
