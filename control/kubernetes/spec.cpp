@@ -126,13 +126,13 @@ void read_databases(const Reader& reader, Spec& spec) {
     if (const json::value* const list = reader.find("databases")) {
         if (!list->is_array()) {
             reader.problem("databases", "has to be a list of names");
-        } else {
-            for (const json::value& item : list->get_array()) {
-                if (item.is_string() && !item.get_string().empty())
-                    spec.databases.emplace_back(item.get_string());
-                else
-                    reader.problem("databases", "each has to be the name of a database");
-            }
+            return;
+        }
+        for (const json::value& item : list->get_array()) {
+            if (item.is_string() && !item.get_string().empty())
+                spec.databases.emplace_back(item.get_string());
+            else
+                reader.problem("databases", "each has to be the name of a database");
         }
     }
     if (!one.empty() && std::find(spec.databases.begin(), spec.databases.end(), one) == spec.databases.end())

@@ -206,7 +206,8 @@ asio::awaitable<void> ScriptedApi::watch(tcp::socket& socket, const std::string&
     const int cuts = cuts_;
     while (!error && cuts == cuts_) {
         std::string lines;
-        if (expired_watches > 0) {
+        const bool expired = expired_watches > 0;
+        if (expired) {
             --expired_watches;
             lines = R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}})"
                     "\n";
@@ -221,6 +222,7 @@ asio::awaitable<void> ScriptedApi::watch(tcp::socket& socket, const std::string&
             const auto end = std::to_chars(size, size + sizeof size, lines.size(), 16).ptr;
             const std::string chunk = std::string(size, end) + "\r\n" + lines + "\r\n";
             co_await asio::async_write(socket, asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, error));
+            if (expired) co_return;  // it is the watch's last event
             continue;
         }
         boost::system::error_code woken;
