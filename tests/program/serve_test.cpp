@@ -125,7 +125,10 @@ pid_t activate(const bench::Served& served, const std::vector<int>& sockets) {
     const pid_t child = ::fork();
     if (child != 0) return child;
     const std::string own = std::to_string(::getpid());
-    for (std::size_t i = 0; i < sockets.size(); ++i) ::dup2(sockets[i], 3 + static_cast<int>(i));
+    // By way of high numbers: one of the sockets may have the number of another's place, or its own, and be closed there.
+    std::vector<int> high;
+    for (const int socket : sockets) high.push_back(::fcntl(socket, F_DUPFD_CLOEXEC, 100));
+    for (std::size_t i = 0; i < high.size(); ++i) ::dup2(high[i], 3 + static_cast<int>(i));
     const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ::dup2(out, STDERR_FILENO);
     ::setenv("LISTEN_PID", own.c_str(), 1);
