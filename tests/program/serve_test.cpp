@@ -125,7 +125,8 @@ pid_t activate(const bench::Served& served, const std::vector<int>& sockets) {
     const pid_t child = ::fork();
     if (child != 0) return child;
     const std::string own = std::to_string(::getpid());
-    // By way of high numbers: one of the sockets may have the number of another's place, or its own, and be closed there.
+    // By way of high numbers: one of the sockets may have the number of another's place, or its own, and be closed
+    // there.
     std::vector<int> high;
     for (const int socket : sockets) high.push_back(::fcntl(socket, F_DUPFD_CLOEXEC, 100));
     for (std::size_t i = 0; i < high.size(); ++i) ::dup2(high[i], 3 + static_cast<int>(i));
