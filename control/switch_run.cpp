@@ -156,8 +156,7 @@ asio::awaitable<void> SwitchRun::end_older(Ticket ticket) {
     while (!working_.empty() && working_.begin()->first < ticket) co_await changed_.async_wait(kTuple);
 }
 
-// ---------------------------------------------------------------------------------------------- steps of the data
-// plane
+// --------------------------------------------------------------------------------------------- steps of the data plane
 
 template <class Result, class Make>
 std::function<void(Result)> SwitchRun::answers(Ticket ticket, Make make) {
@@ -199,8 +198,7 @@ void SwitchRun::perform(Ticket, const step::GiveUpGate& it) { data_plane_.give_u
 
 void SwitchRun::perform(Ticket, const step::Disarm&) { data_plane_.disarm(); }
 
-// -------------------------------------------------------------------------------------------------- steps of the
-// servers
+// ------------------------------------------------------------------------------------------------ steps of the servers
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::Recheck it) {
     const SwitchRequest& request = machine_.request();
@@ -328,8 +326,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::WithdrawIntent it) {
     co_return reply::Done{};
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// helps
+// --------------------------------------------------------------------------------------------------------------- helps
 
 /// The loss of a lock is noticed in the round trips before: its connection was ended by whoever took it.
 void SwitchRun::require_charge() const {

@@ -124,8 +124,7 @@ asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
     co_await doubtful_.end(cluster_, to_, deadline);
 }
 
-// ----------------------------------------------------------------------------------------------- while nobody waits
-// yet
+// ---------------------------------------------------------------------------------------------- while nobody waits yet
 
 asio::awaitable<void> SwitchServers::find_streams(Database& database) {
     database.forward = co_await find_stream(*database.setter);

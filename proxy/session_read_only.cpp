@@ -11,8 +11,7 @@
 //   - after each command the transaction is looked at: one that has a transaction id or a lock by now (functions can do
 //     what texts do not say, and a read-only transaction may do more than read) is rolled back before it can commit;
 //   - a refusal is 40001, and so is what the server says of a write, 25006: the transaction can be run again, on the
-//   new
-//     side, where the session is by then.
+//     new side, where the session is by then.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -133,8 +132,7 @@ void Session::no_longer_behind() {
     if (worker_.shared().left_behind.fetch_sub(1) == 1) worker_.shared().nobody_left_behind();
 }
 
-// ---------------------------------------------------------------------------------------------------------- left
-// behind
+// --------------------------------------------------------------------------------------------------------- left behind
 
 /// Whether a message may go to the side that was left. It begins when everything before it has been answered.
 bool Session::may_go_behind(const protocol::Frame& frame) {
