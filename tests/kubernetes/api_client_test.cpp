@@ -49,13 +49,13 @@ TEST(ApiClient, ARefusalCarriesItsStatusAndTheServersWords) {
 }
 
 TEST(ApiClient, AServerThatIsDownIsUnreachable) {
-    asio::io_context context;
     Access access;
     {
-        ScriptedApi gone(context);
+        asio::io_context elsewhere;
+        const ScriptedApi gone(elsewhere);
         access = gone.access();
     }
-    context.poll();
+    asio::io_context context;
     ApiClient client(context.get_executor(), access);
     EXPECT_THROW(run_to_end(context,
                             [&]() -> asio::awaitable<void> {
