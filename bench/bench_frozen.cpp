@@ -127,8 +127,9 @@ void FrozenBench::freeze_once(Ledger& ledger) {
     ::kill(turnout_->pid(), SIGCONT);
     await_writes(ledger, 4 * options_.writers);
     longest_.push_back(ledger.waits(stopped, Clock::now()).connections.max);
-    green_->thaw();
+    // Thawed before the verb has given up, the standby would be switched to by the next attempt.
     const Exit exit = verb.wait();
+    green_->thaw();
     boost::system::error_code bad;
     const boost::json::value report = boost::json::parse(exit.out, bad);
     if (!bad && report.is_object())
