@@ -72,6 +72,10 @@ void Copies::run() {
         } else {
             ++totals_.refused;
             totals_.last_refusal = exit.out + exit.err;
+            if (!turnout_->running()) {
+                totals_.last_refusal += "\nturnout serve has ended; its log:\n" + turnout_->log();
+                return;
+            }
         }
         std::this_thread::sleep_for(kPace);
     }

@@ -20,7 +20,7 @@ struct CopiesTotals {
     std::uint64_t switches = 0;
     std::uint64_t refused = 0;  ///< no side was changed: the schemas differed just then, or a session was pinned
     std::uint64_t moved = 0;    ///< sessions, each as often as it was
-    std::string last_refusal;   ///< as the verb printed it
+    std::string last_refusal;   ///< as the verb printed it; with the proxy's log, if that has ended by itself
 };
 
 /// Makes in the suite's database what its other tests begin with (`test_setup`), with a replica identity for each

@@ -171,6 +171,7 @@ bool run_copies(const Options& options, const SuiteRun& direct) {
     const CopiesTotals totals = copies.stop();
     fmt::print("meanwhile {} switches moved {} sessions; {} were refused\n", totals.switches, totals.moved,
                totals.refused);
+    if (!good && !totals.last_refusal.empty()) fmt::print("the last refusal: {}\n", totals.last_refusal);
     if (totals.switches == 0) throw std::runtime_error("no switch was possible: " + totals.last_refusal);
     return good;
 }
