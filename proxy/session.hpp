@@ -72,6 +72,8 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     Task<void> cancel();
 
     bool logged_in() const { return current_ != nullptr && !closing_; }
+    /// The worker has forgotten it; what it had under way may still be.
+    bool finished() const { return finished_; }
     /// Everything forwarded is answered and no transaction is open, and nothing is being brought to the standby.
     bool safe() const { return !busy_ && !bringing_; }
     bool pinned() const { return !pin_reason().empty(); }

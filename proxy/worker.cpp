@@ -92,7 +92,9 @@ void Worker::forget(std::uint64_t session) {
 
 // ------------------------------------------------------------------------------------------------------------ gate
 
-void Worker::stir(Session& session) { stirred_.add(session); }
+void Worker::stir(Session& session) {
+    if (!session.finished()) stirred_.add(session);
+}
 
 /// Whoever is at rest and has nothing that a window must look at need not be looked at again until he stirs.
 void Worker::forget_the_still() {

@@ -68,7 +68,7 @@ class Worker {
         if (--busy_ == 0 && (drain_ || pause_)) answer_quiet();
     }
     /// A window has to look at this session: it has been busy since the last arming, or has what must be brought, or is
-    /// pinned.
+    /// pinned. No effect on one that has been forgotten: what it had under way may end later.
     void stir(Session& session);
     /// The session waits for the gate and wants to be woken when it changes, or when its client has gone.
     void hold(std::shared_ptr<Session> session);
