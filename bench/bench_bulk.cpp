@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
 #include <functional>
 #include <map>
 
 #include <boost/json.hpp>
 
+#include "bench/bench_main.hpp"
 #include "bench/cpu_time.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/peers.hpp"
@@ -23,14 +22,9 @@ namespace {
 using namespace turnout;
 using namespace turnout::bench;
 
-namespace fs = std::filesystem;
-
-struct Options {
-    fs::path program;
-    int major = 15;
+struct Options : BenchOptions {
     unsigned megabytes = 256;
     unsigned repetitions = 3;
-    fs::path json;
 };
 
 /// One transfer.
@@ -95,7 +89,7 @@ class BulkBench {
     BulkBench(Options options, Terminal& terminal)
         : options_(std::move(options)), terminal_(terminal), stage_(options_.major, 50) {}
 
-    int run() {
+    void run() {
         terminal_.live("filling a table, starting everyone");
         std::vector<std::string> missing;
         const auto peers = stage_.everyone(options_.program, missing);
@@ -108,8 +102,7 @@ class BulkBench {
         measure("COPY in", peers, [bytes](PGconn* connection) { return copy_in(connection, bytes); });
         measure("SELECT", peers, select);
         if (!missing.empty()) terminal_.line(fmt::format("not installed: {}", fmt::join(missing, ", ")));
-        if (!options_.json.empty()) write_json();
-        return 0;
+        write_json(options_, figures_);
     }
 
   private:
@@ -158,12 +151,6 @@ class BulkBench {
         return fmt::format("{:.2f} ({:.2f} to {:.2f})", values[values.size() / 2], values.front(), values.back());
     }
 
-    void write_json() const {
-        std::ofstream file(options_.json);
-        file << boost::json::value(figures_) << "\n";
-        if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
-    }
-
     Options options_;
     Terminal& terminal_;
     PeerStage stage_;
@@ -174,23 +161,12 @@ class BulkBench {
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures COPY and a large SELECT by way of turnout, of its peers, of a bare relay and of nobody."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--major", options.major, "of the server")->capture_default_str();
-    app.add_option("--megabytes", options.megabytes, "of one transfer")->capture_default_str();
-    app.add_option("--repetitions", options.repetitions, "of each, in turns")->capture_default_str();
-    app.add_option("--json", options.json, "file for every figure");
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return BulkBench(std::move(options), terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures COPY and a large SELECT by way of turnout, of its peers, of a bare relay and of nobody.",
+        options,
+        [&](CLI::App& app) {
+            app.add_option("--megabytes", options.megabytes, "of one transfer")->capture_default_str();
+            app.add_option("--repetitions", options.repetitions, "of each, in turns")->capture_default_str();
+        },
+        [&](Terminal& terminal) { BulkBench(options, terminal).run(); });
 }

@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <boost/json.hpp>
-#include <fstream>
 
+#include "bench/bench_main.hpp"
 #include "bench/cpu_time.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/peers.hpp"
@@ -19,13 +18,8 @@ namespace {
 using namespace turnout;
 using namespace turnout::bench;
 
-namespace fs = std::filesystem;
-
-struct Options {
-    fs::path program;
-    int major = 15;
+struct Options : BenchOptions {
     unsigned sessions = 1000;
-    fs::path json;
 };
 
 /// Sessions that have been used before memory is looked at, so that what is allocated once is not counted. The server
@@ -39,32 +33,38 @@ class IdleBench {
           terminal_(terminal),
           stage_(options_.major, 2 * (options_.sessions + kBefore)) {}
 
-    int run() {
+    void run() {
         terminal_.live("starting everyone");
         std::vector<std::string> missing;
         const auto peers = stage_.everyone(options_.program, missing);
         std::vector<std::vector<std::string>> rows{
             {fmt::format("{} idle sessions", options_.sessions), "KB a session", "set up a second"}};
-        for (const auto& peer : peers) rows.push_back(measure(peer->name(), *peer, false));
+        for (const auto& peer : peers) rows.push_back(measure(peer->name(), *peer, Tls::none));
         for (const auto& peer : peers) {
             if (peer->name() == "turnout, 1 worker" || peer->name() == "PgBouncer")
-                rows.push_back(measure(peer->name() + ", TLS to clients", *peer, true));
+                rows.push_back(measure(peer->name() + ", TLS to clients", *peer, Tls::clients));
         }
         ServedOptions both = stage_.served_options(options_.program, 1);
         both.blue = with(both.blue, "sslmode", "require");
         Peer encrypted("turnout", std::move(both));
-        rows.push_back(measure("turnout, 1 worker, TLS to both", encrypted, true));
+        rows.push_back(measure("turnout, 1 worker, TLS to both", encrypted, Tls::both));
         terminal_.table(rows);
         if (!missing.empty()) terminal_.line(fmt::format("not installed: {}", fmt::join(missing, ", ")));
-        if (!options_.json.empty()) write_json();
-        return 0;
+        write_json(options_, figures_);
     }
 
   private:
-    std::vector<std::string> measure(const std::string& name, Peer& peer, bool tls) {
+    enum class Tls { none, clients, both };
+
+    std::vector<std::string> measure(const std::string& name, Peer& peer, Tls legs) {
+        const bool tls = legs != Tls::none;
         peer.begin();
         std::vector<Connection> sessions;
         open(sessions, kBefore, name, peer, tls);
+        const auto server_has =
+            value(sessions.front().get(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
+        if (peer.pid() != 0 && server_has != (legs == Tls::both ? "t" : "f"))
+            throw std::runtime_error(name + " does not reach the server as it should");
         const auto resident = [&] { return peer.pid() == 0 ? 0 : resident_bytes(peer.pid()); };
         const std::uint64_t before = resident();
         const Clock::time_point started = Clock::now();
@@ -90,12 +90,6 @@ class IdleBench {
         }
     }
 
-    void write_json() const {
-        std::ofstream file(options_.json);
-        file << boost::json::value(figures_) << "\n";
-        if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
-    }
-
     Options options_;
     Terminal& terminal_;
     PeerStage stage_;
@@ -106,22 +100,8 @@ class IdleBench {
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures the memory of idle sessions and how fast sessions are set up."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--major", options.major, "of the server")->capture_default_str();
-    app.add_option("--sessions", options.sessions, "at once")->capture_default_str();
-    app.add_option("--json", options.json, "file for every figure");
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return IdleBench(std::move(options), terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures the memory of idle sessions and how fast sessions are set up.", options,
+        [&](CLI::App& app) { app.add_option("--sessions", options.sessions, "at once")->capture_default_str(); },
+        [&](Terminal& terminal) { IdleBench(options, terminal).run(); });
 }

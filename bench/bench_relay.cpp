@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
 #include <iostream>
 #include <regex>
 
+#include "bench/bench_main.hpp"
 #include "bench/cpu_time.hpp"
-#include "bench/interrupt.hpp"
 #include "bench/peers.hpp"
 #include "bench/program.hpp"
 #include "bench/terminal.hpp"
@@ -36,15 +35,12 @@ struct Load {
     }
 };
 
-struct Options {
-    fs::path program;
-    int major = 15;
+struct Options : BenchOptions {
     unsigned seconds = 4;
     unsigned repetitions = 3;
     unsigned scale = 20;
     std::string only;
     bool all = false;
-    fs::path json;
 };
 
 /// One run.
@@ -102,7 +98,7 @@ class RelayBench {
     RelayBench(Options options, Terminal& terminal)
         : options_(std::move(options)), terminal_(terminal), stage_(options_.major, 700) {}
 
-    int run() {
+    void run() {
         terminal_.live("filling pgbench's tables, starting everyone");
         std::vector<std::string> missing;
         const auto peers = stage_.everyone(options_.program, missing);
@@ -112,8 +108,7 @@ class RelayBench {
             if (load.text().find(options_.only) != std::string::npos) measure(load, peers);
         }
         if (!missing.empty()) terminal_.line(fmt::format("not installed: {}", fmt::join(missing, ", ")));
-        if (!options_.json.empty()) write_json();
-        return 0;
+        write_figures();
     }
 
   private:
@@ -177,7 +172,7 @@ class RelayBench {
         terminal_.table(rows);
     }
 
-    void write_json() const {
+    void write_figures() const {
         boost::json::array found;
         for (const Figures& it : all_) {
             boost::json::array samples;
@@ -191,9 +186,7 @@ class RelayBench {
                              {"peer", it.peer},
                              {"samples", samples}});
         }
-        std::ofstream file(options_.json);
-        file << boost::json::value(found) << "\n";
-        if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
+        write_json(options_, found);
     }
 
     Options options_;
@@ -206,25 +199,14 @@ class RelayBench {
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures pgbench by way of turnout, of its peers, of a bare relay and of nobody."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--major", options.major, "of the server")->capture_default_str();
-    app.add_option("--seconds", options.seconds, "of one run of pgbench")->capture_default_str();
-    app.add_option("--repetitions", options.repetitions, "of each, in turns")->capture_default_str();
-    app.add_option("--only", options.only, "loads whose name has these words");
-    app.add_flag("--all", options.all, "every script, protocol, number of connections and transport: over an hour");
-    app.add_option("--json", options.json, "file for every figure");
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return RelayBench(std::move(options), terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures pgbench by way of turnout, of its peers, of a bare relay and of nobody.", options,
+        [&](CLI::App& app) {
+            app.add_option("--seconds", options.seconds, "of one run of pgbench")->capture_default_str();
+            app.add_option("--repetitions", options.repetitions, "of each, in turns")->capture_default_str();
+            app.add_option("--only", options.only, "loads whose name has these words");
+            app.add_flag("--all", options.all,
+                         "every script, protocol, number of connections and transport: over an hour");
+        },
+        [&](Terminal& terminal) { RelayBench(options, terminal).run(); });
 }

@@ -2,7 +2,6 @@
 // and metrics switched off, and while the page, `turnout watch` or a scraper look.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
@@ -10,6 +9,7 @@
 #include <iterator>
 #include <memory>
 
+#include "bench/bench_main.hpp"
 #include "bench/cpu_time.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/peers.hpp"
@@ -24,13 +24,10 @@ using namespace turnout::bench;
 
 namespace fs = std::filesystem;
 
-struct Options {
-    fs::path program;
-    int major = 15;
+struct Options : BenchOptions {
     unsigned seconds = 10;
     unsigned repetitions = 3;
     unsigned rate = 1000;
-    fs::path json;
 };
 
 /// Who looks, and what turnout is told of it.
@@ -74,7 +71,7 @@ class WatchingBench {
     WatchingBench(Options options, Terminal& terminal)
         : options_(std::move(options)), terminal_(terminal), stage_(options_.major, 100) {}
 
-    int run() {
+    void run() {
         terminal_.live("filling pgbench's tables");
         must_run(
             {.arguments = {client_program("pgbench"), "-q", "-i", stage_.conninfo(Peer("direct", stage_.server()))}});
@@ -96,8 +93,7 @@ class WatchingBench {
                 {{"watching", watching.name}, {"cpu_ms_per_second", boost::json::value_from(watching.milliseconds)}});
         }
         terminal_.table(rows);
-        if (!options_.json.empty()) std::ofstream(options_.json) << boost::json::value(figures) << "\n";
-        return 0;
+        write_json(options_, figures);
     }
 
   private:
@@ -141,24 +137,12 @@ class WatchingBench {
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures what turnout costs while somebody, or nobody, looks at it."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--major", options.major, "of the server")->capture_default_str();
-    app.add_option("--seconds", options.seconds, "of each measurement")->capture_default_str();
-    app.add_option("--repetitions", options.repetitions, "of each")->capture_default_str();
-    app.add_option("--rate", options.rate, "transactions a second")->capture_default_str();
-    app.add_option("--json", options.json, "file for every figure");
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return WatchingBench(std::move(options), terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures what turnout costs while somebody, or nobody, looks at it.", options,
+        [&](CLI::App& app) {
+            app.add_option("--seconds", options.seconds, "of each measurement")->capture_default_str();
+            app.add_option("--repetitions", options.repetitions, "of each")->capture_default_str();
+            app.add_option("--rate", options.rate, "transactions a second")->capture_default_str();
+        },
+        [&](Terminal& terminal) { WatchingBench(options, terminal).run(); });
 }
