@@ -322,6 +322,10 @@ class DataPlane {
     /// why it could not, or nothing.
     virtual std::optional<std::string> reload(const DataPlaneSettings& settings) = 0;
 
+    /// While a switch runs: asks the system that the data plane's threads, and the one that calls, need not wait for a
+    /// processor until somebody else's slice has passed (3 ms and more, where the whole window has 2).
+    virtual void hurry(bool /*on*/) {}
+
     /// Gives each session a logged-in backend on the standby and replays its state there; keeps doing so for sessions
     /// that come, change or lose theirs, until disarm() or the end of finish_moves(). `done`: when the first round is
     /// over.

@@ -165,7 +165,8 @@ asio::awaitable<void> prepare_nudge(PgConnection& source) {
 }
 
 asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream) {
-    co_await source.prepare(kPosition, "SELECT pg_current_wal_insert_lsn()");
+    co_await source.prepare(
+        kPosition, "SELECT pg_current_wal_insert_lsn(), pg_current_wal_insert_lsn() <= pg_current_wal_flush_lsn()");
     co_await source.prepare(
         kReplayed,
         "SELECT EXISTS (SELECT FROM pg_get_replication_slots() s JOIN pg_stat_get_wal_senders() w ON w.pid = "

@@ -96,10 +96,11 @@ std::int64_t next_beat();
 /// Prepared on a connection to a database of the source, which must commit synchronously: one parameter, the beat.
 inline constexpr const char* kNudge = "turnout_nudge";
 asio::awaitable<void> prepare_nudge(PgConnection& source);
-/// Prepared on a connection to the source: where its WAL is written to (no parameters), and whether the walsender of a
-/// slot has been told that everything up to a position is applied *and visible* on the subscriber (the slot, the
-/// position). It is told once the apply worker has nothing left to apply: at once after the last transaction that is
-/// carried. (The subscriber's own origin progress is not as good: it is moved just before a commit becomes visible.)
+/// Prepared on a connection to the source: where its WAL is written to, and whether all of that is flushed (no
+/// parameters); and whether the walsender of a slot has been told that everything up to a position is applied *and
+/// visible* on the subscriber (the slot, the position). It is told once the apply worker has nothing left to apply: at
+/// once after the last transaction that is carried. (The subscriber's own origin progress is not as good: it is moved
+/// just before a commit becomes visible.)
 inline constexpr const char* kPosition = "turnout_position";
 inline constexpr const char* kReplayed = "turnout_replayed";
 asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream);

@@ -65,6 +65,7 @@ SwitchRun::SwitchRun(const Cluster& cluster, DataPlane& data_plane, StateFile& s
 
 asio::awaitable<SwitchReport> SwitchRun::run() {
     co_await asio::this_coro::throw_if_cancelled(false);
+    data_plane_.hurry(true);
     feed(event::Start{});
     while (!machine_.finished()) {
         co_await changed_.async_wait(kTuple);
@@ -76,6 +77,7 @@ asio::awaitable<SwitchReport> SwitchRun::run() {
     alarm_.cancel();
     co_await end_older(std::numeric_limits<Ticket>::max());
     *here_ = false;
+    data_plane_.hurry(false);
     co_return machine_.report();
 }
 
@@ -307,6 +309,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::ClearUp it) {
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::Settle it) {
+    servers_.release_apply_workers();
     co_return co_await settle(cluster_, it.active, it.generation, it.deadline, doubtful_);
 }
 

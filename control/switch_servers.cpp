@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "control/catalog.hpp"
 #include "control/fence.hpp"
@@ -18,9 +19,12 @@ constexpr Milliseconds kCall{10000};
 /// How long the transactions that began before the schema was watched are waited for. Where one runs longer, the
 /// schema mark is read behind the gate.
 constexpr Milliseconds kOlderTransactions{1000};
-/// Looks for the last client's commit on the standby, about 60 µs each, before the marker's own commit is awaited: that
-/// commit takes a flush, and the marker is needed only if the client's was not the last record of the WAL.
-constexpr int kLooksBeforeMarker = 4;
+/// Looks for the last client's commit on the standby, about 60 µs each, before a marker is sent after it: that takes a
+/// flush, and all that follows it, of the same processors.
+constexpr int kLooksBeforeMarker = 8;
+/// The bound on each of its two waits of the session that holds the apply workers: nobody is held longer, whatever
+/// becomes of this process.
+constexpr const char* kHolding = "SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; BEGIN";
 
 [[noreturn]] void refuse(Side side, std::string database, std::string message) {
     PgError::Fields fields;
@@ -118,6 +122,8 @@ asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
             drop_if_broken(*it);
         }
     }
+    drop_if_broken(holder_);
+    holder_.reset();
     drop_if_broken(active_journal_);
     drop_if_broken(standby_journal_);
     co_await doubtful_.end(cluster_, from_, deadline);
@@ -272,6 +278,8 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
     if (!moment.broken.empty()) co_return moment;
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         const auto began = Clock::now();
+        databases_[i].nudge->send_prepared(kNudge, next_beat());
+        co_await marker_sent(i);
         co_await catch_up(i);
         moment.lag_time = std::max(moment.lag_time, std::chrono::duration_cast<Microseconds>(Clock::now() - began));
     }
@@ -297,8 +305,21 @@ asio::awaitable<bool> SwitchServers::register_attempt(AttemptId id) {
         co_await database.setter->query("BEGIN");
         co_await database.setter->query(disable_command(*database.forward));
     }
+    co_await hold_apply_workers();
     co_return true;
 }
+
+/// An apply worker that learns that its stream is disabled ends, and so does its walsender: two processes that take
+/// themselves down, milliseconds of a processor each, just when the activation and the opening want one. The worker
+/// learns it from pg_subscription. The lock on that is asked for behind the transactions that disable the streams, so
+/// that it is granted when the last of them commits; the workers queue behind it and apply nothing.
+asio::awaitable<void> SwitchServers::hold_apply_workers() {
+    holder_ = co_await cluster_.connect(to_, cluster_.journal_database(), false);
+    co_await holder_->query(kHolding);
+    holder_->send("LOCK TABLE pg_catalog.pg_subscription IN ACCESS EXCLUSIVE MODE");
+}
+
+void SwitchServers::release_apply_workers() { holder_.reset(); }
 
 asio::awaitable<void> SwitchServers::enable_forward() {
     for (std::size_t i = 0; i < databases_.size(); ++i) {
@@ -310,24 +331,31 @@ asio::awaitable<void> SwitchServers::enable_forward() {
 // ------------------------------------------------------------------------------------------------------- in the window
 
 /// Everything that clients had acknowledged lies before the position that is read first; once the standby has applied
-/// up to it, all of that is visible there. The marker, sent at once beside it, flushes what was acknowledged before it
-/// was flushed, and is carried: without it a standby tells of its position late if the last record of the WAL was none
-/// of its own. The looks follow each other without a pause, a round trip each.
+/// up to it, all of that is visible there. A walsender that has sent everything asks for the position before it sleeps,
+/// so that no marker is needed, unless some of it was acknowledged before it was flushed (synchronous_commit off): its
+/// commit flushes that. The looks follow each other without a pause, a round trip each.
 asio::awaitable<void> SwitchServers::catch_up(std::size_t i) {
     Database& database = databases_[i];
-    while (database.nudge->outstanding() != 0) co_await database.nudge->receive();
     database.watcher->send_prepared(kPosition);
-    database.nudge->send_prepared(kNudge, next_beat());
     const PgResult position = co_await database.watcher->receive();
     const Lsn barrier = position.as<Lsn>(0, 0);
+    bool marked = !position.as<bool>(0, 1);
+    if (marked) database.nudge->send_prepared(kNudge, next_beat());
     for (int looks = 0;; ++looks) {
         database.watcher->send_prepared(kReplayed, database.forward->slot, barrier);
         const PgResult replayed = co_await database.watcher->receive();
         if (replayed.as<bool>(0, 0)) co_return;
-        if (looks < kLooksBeforeMarker || database.nudge->outstanding() == 0) continue;
-        const PgResult sent = co_await database.nudge->receive();
-        if (sent.affected() != 1) refuse(from_, cluster_.databases()[i], "the marker table has lost its row");
+        if (looks < kLooksBeforeMarker) continue;
+        if (!std::exchange(marked, true)) database.nudge->send_prepared(kNudge, next_beat());
+        co_await marker_sent(i);
     }
+}
+
+asio::awaitable<void> SwitchServers::marker_sent(std::size_t i) {
+    PgConnection& nudge = *databases_[i].nudge;
+    if (nudge.outstanding() == 0) co_return;
+    const PgResult sent = co_await nudge.receive();
+    if (sent.affected() != 1) refuse(from_, cluster_.databases()[i], "the marker table has lost its row");
 }
 
 asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {

@@ -2,8 +2,9 @@
 //
 // Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader), one
 // that asks for schema changes and prepared transactions (facts), one that sees how far the standby is (watcher); on
-// the standby one that sets sequences and disables the stream (setter, synchronous_commit off). Each may be used by one
-// coroutine at a time; what the window does at once never shares one.
+// the standby one that sets sequences and disables the stream (setter, synchronous_commit off). For all databases
+// together: one to either journal, and one that holds the apply workers. Each may be used by one coroutine at a time;
+// what the window does at once never shares one.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -42,8 +43,10 @@ class SwitchServers {
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
-    /// do. quiesce() ends them.
+    /// do. From those on the apply workers stand still, until release_apply_workers(). quiesce() ends all of that.
     asio::awaitable<bool> register_attempt(AttemptId id);
+    /// The gate is open: the workers of the disabled streams may end.
+    void release_apply_workers();
     asio::awaitable<void> enable_forward();
     /// A connection to the active side, for questions about sessions.
     asio::awaitable<PgConnection*> active();
@@ -83,6 +86,8 @@ class SwitchServers {
     asio::awaitable<void> warm_up_sequences(Database& database, bool set);
     asio::awaitable<void> watch_schema(Database& database);
     asio::awaitable<bool> schema_changed(Database& database);
+    asio::awaitable<void> hold_apply_workers();
+    asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
     void drop_if_broken(std::unique_ptr<Journal>& journal);
 
@@ -94,6 +99,7 @@ class SwitchServers {
     std::vector<std::string> schema_marks_;
     std::unique_ptr<Journal> active_journal_;
     std::unique_ptr<Journal> standby_journal_;
+    PgConnection::Ptr holder_;  ///< to the standby; its transaction holds the apply workers
 };
 
 }  // namespace turnout::control

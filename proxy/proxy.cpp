@@ -11,6 +11,7 @@
 
 #include "proxy/inherited_sockets.hpp"
 #include "proxy/listener.hpp"
+#include "proxy/thread_slice.hpp"
 #include "proxy/worker.hpp"
 
 namespace turnout::proxy {
@@ -156,6 +157,11 @@ class Proxy final : public control::DataPlane {
         }
         for_each_worker([](Worker& worker) { worker.settings_changed(); });
         return std::nullopt;
+    }
+
+    void hurry(bool on) override {
+        shorten_slices(on);
+        for_each_worker([on](Worker&) { shorten_slices(on); });
     }
 
     void arm(const control::ArmRequest& request, Callback<ArmReport> done) override {

@@ -97,6 +97,27 @@ TEST_F(JustBeforeTheGate, temporary_tables_and_what_is_undone_again_do_not) {
     audit();
 }
 
+/// Whoever ends just now takes the processor that the opening wants.
+TEST_F(SwitchingTest, the_disabled_streams_workers_end_behind_the_opening) {
+    std::string waits_for;
+    const StepWatch watch = [&](const SwitchStep& step, StepMoment moment) {
+        if (moment != StepMoment::before || !std::holds_alternative<step::OpenGate>(step)) return;
+        const auto patience = Clock::now() + 1s;
+        while (waits_for != "relation" && Clock::now() < patience) {
+            waits_for = server(Side::green)
+                            .value(
+                                "SELECT coalesce(max(wait_event), 'nobody') FROM pg_stat_activity WHERE "
+                                "backend_type ~ '^logical replication (apply )?worker$' AND datname = 'app'");
+        }
+    };
+    Switcher switcher(process_->cluster, process_->plane, process_->state_file, watch);
+    const SwitchReport report = process_->thread.await(switcher.run(options(), {}));
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    EXPECT_TRUE(report.left_over.empty()) << to_text(report);
+    EXPECT_EQ(waits_for, "relation");
+    audit();
+}
+
 /// As a process does that was stopped before a switch which another one has made since.
 TEST_F(SwitchingTest, whoever_wakes_late_touches_nothing_of_a_side_that_was_left) {
     ASSERT_TRUE(change().window);
