@@ -312,11 +312,17 @@ asio::awaitable<bool> SwitchServers::register_attempt(AttemptId id) {
 /// An apply worker that learns that its stream is disabled ends, and so does its walsender: two processes that take
 /// themselves down, milliseconds of a processor each, just when the activation and the opening want one. The worker
 /// learns it from pg_subscription. The lock on that is asked for behind the transactions that disable the streams, so
-/// that it is granted when the last of them commits; the workers queue behind it and apply nothing.
+/// that it is granted when the last of them commits; the workers queue behind it and apply nothing. Where it cannot be
+/// had, time is lost and nothing else.
 asio::awaitable<void> SwitchServers::hold_apply_workers() {
-    holder_ = co_await cluster_.connect(to_, cluster_.journal_database(), false);
-    co_await holder_->query(kHolding);
-    holder_->send("LOCK TABLE pg_catalog.pg_subscription IN ACCESS EXCLUSIVE MODE");
+    try {
+        holder_ = co_await cluster_.connect(to_, cluster_.journal_database(), false);
+        co_await holder_->query(kHolding);
+        holder_->send("LOCK TABLE pg_catalog.pg_subscription IN ACCESS EXCLUSIVE MODE");
+    } catch (const PgError&) {
+        drop_if_broken(holder_);
+        holder_.reset();
+    }
 }
 
 void SwitchServers::release_apply_workers() { holder_.reset(); }
