@@ -333,6 +333,9 @@ class DataPlane {
     /// Closes what arm() opened and that did not become a session's backend.
     virtual void disarm() = 0;
 
+    /// Waits for a moment at which few sessions are busy, so that a gate which is closed then is drained soonest.
+    /// `done`: whether it came, or `until` did first.
+    virtual void await_lull(Clock::time_point /*until*/, Callback<bool> done) { done(true); }
     /// Closes the gate: one store that every worker sees, so that no session begins a new transaction and no login goes
     /// on; a busy session is let through to its next safe point. `done`: when all are at one, or the deadline passed.
     /// Under PinnedPolicy::wait and refuse a pinned session makes the outcome `pinned` (the gate stays closed until

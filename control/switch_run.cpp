@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <limits>
 
+#include "control/awaited.hpp"
 #include "control/fence.hpp"
 #include "control/own_sessions.hpp"
 #include "control/settle_driver.hpp"
@@ -26,6 +27,8 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr Milliseconds kQuiesce{5000};
 /// Before a switch begins, what an earlier one left is settled for so long.
 constexpr Milliseconds kSettleFirst{10000};
+/// The last thing before the gate closes is to wait so long for a moment with few busy sessions.
+constexpr Milliseconds kLull{40};
 
 reply::Failed failed(const std::exception_ptr& failure) {
     try {
@@ -271,7 +274,12 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::WriteIntent it) {
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::Register it) {
-    co_return reply::Registered{co_await servers_.register_attempt(it.id)};
+    const bool armed = co_await servers_.register_attempt(it.id);
+    const auto look = [this](std::function<void(bool)> then) {
+        data_plane_.await_lull(Clock::now() + kLull, std::move(then));
+    };
+    if (armed) co_await called_back<bool>(look);
+    co_return reply::Registered{armed};
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::ReadFacts) { co_return co_await servers_.read_facts(); }

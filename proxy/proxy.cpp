@@ -111,7 +111,7 @@ control::Clock::time_point merge(std::vector<control::Clock::time_point> parts) 
 class Proxy final : public control::DataPlane {
   public:
     Proxy(boost::asio::any_io_executor control, control::RoleDirectory& directory)
-        : control_(std::move(control)), shared_(directory), drain_timer_(control_) {
+        : control_(std::move(control)), shared_(directory), drain_timer_(control_), lull_timer_(control_) {
         shared_.nobody_left_behind = [this] { for_each_worker([](Worker& worker) { worker.leave_formers(); }); };
     }
     ~Proxy() override { stop_workers(); }
@@ -173,6 +173,20 @@ class Proxy final : public control::DataPlane {
 
     void disarm() override {
         for_each_worker([](Worker& worker) { worker.disarm(); });
+    }
+
+    void await_lull(control::Clock::time_point until, Callback<bool> done) override {
+        const auto learnt = control::Clock::now() + (until - control::Clock::now()) / 4;
+        auto lull = std::make_shared<Lull>(workers_.size(), learnt, [this, done = std::move(done)](bool found) {
+            boost::asio::post(control_, [done, found] { done(found); });
+        });
+        lull_timer_.expires_at(until);
+        lull_timer_.async_wait([lull](boost::system::error_code error) {
+            if (!error) lull->give_up();
+        });
+        for (std::size_t i = 0; i < workers_.size(); ++i) {
+            workers_[i]->post([lull, i, worker = workers_[i].get()] { worker->look_for(lull, i); });
+        }
     }
 
     void close_gate(const control::CloseRequest& request, Callback<DrainReport> done) override {
@@ -305,7 +319,7 @@ class Proxy final : public control::DataPlane {
     Shared shared_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::shared_ptr<Listener>> listeners_;
-    boost::asio::steady_timer drain_timer_;
+    boost::asio::steady_timer drain_timer_, lull_timer_;
     control::Clock::time_point shut_down_deadline_{};
     Callback<> shut_down_done_;
 };

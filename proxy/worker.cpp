@@ -143,6 +143,16 @@ void Worker::let_go_of_the_gone() {
     for (const auto& session : gone) session->client_hung_up();
 }
 
+void Worker::look_for(std::shared_ptr<Lull> lull, std::size_t number) {
+    lull_ = std::move(lull);
+    number_for_lull_ = number;
+    tell_lull();
+}
+
+void Worker::tell_lull() {
+    if (!lull_->tell(number_for_lull_, busy_, control::Clock::now())) lull_.reset();
+}
+
 void Worker::gate_closed(const control::CloseRequest& request, const DrainGather& gather) {
     drain_ = gather;
     close_ = request;

@@ -17,6 +17,7 @@
 #include "control/data_plane.hpp"
 #include "proxy/counters.hpp"
 #include "proxy/gather.hpp"
+#include "proxy/lull.hpp"
 #include "proxy/session_list.hpp"
 #include "proxy/shared.hpp"
 #include "proxy/signal.hpp"
@@ -63,9 +64,11 @@ class Worker {
     void became_busy(Session& session) {
         ++busy_;
         stir(session);
+        if (lull_) tell_lull();
     }
     void became_safe() {
         if (--busy_ == 0 && (drain_ || pause_)) answer_quiet();
+        if (lull_) tell_lull();
     }
     /// A window has to look at this session: it has been busy since the last arming, or has what must be brought, or is
     /// pinned. No effect on one that has been forgotten: what it had under way may end later.
@@ -92,6 +95,8 @@ class Worker {
     bool makes_read_only() const { return makes_read_only_; }
 
     // --- on the worker's own thread, posted by the data plane
+    /// Tells it, as this number, how many sessions are busy, until it is over.
+    void look_for(std::shared_ptr<Lull> lull, std::size_t number);
     void gate_closed(const control::CloseRequest& request, const DrainGather& gather);
     /// Answers when all sessions are at a safe point; the caller has paused the gate.
     void paused(const CountGather& gather);
@@ -109,6 +114,7 @@ class Worker {
     void settings_changed();
 
   private:
+    void tell_lull();
     void answer_quiet();
     void forget_the_still();
     std::vector<std::shared_ptr<Session>> stirred();
@@ -134,6 +140,8 @@ class Worker {
     std::size_t busy_ = 0;
     LinkedList<Session> stirred_;
     std::vector<std::shared_ptr<Session>> held_;
+    std::shared_ptr<Lull> lull_;
+    std::size_t number_for_lull_ = 0;
 
     // The present attempt.
     DrainGather drain_;
