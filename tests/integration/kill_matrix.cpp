@@ -19,6 +19,8 @@ namespace {
 
 /// Long enough that a process can be stopped in the window and the blow be struck before it is over.
 constexpr const char* kMaxPause = R"(max_pause = "2s")";
+/// Ends a hang of a cell; long, since it goes on while a machine is suspended.
+constexpr auto kPatience = 300s;
 /// A process that was stopped by the test is not to be taken for one that hangs.
 constexpr const char* kWatchdog = R"(claim_watchdog = "10m")";
 
@@ -159,7 +161,7 @@ void Arena::wake() { ::kill(proxy().pid(), SIGCONT); }
 
 void Arena::await_writes(std::uint64_t more, const char* what) {
     const std::uint64_t goal = ledger_->totals().writes + more;
-    eventually([&] { return ledger_->totals().writes >= goal; }, what);
+    eventually([&] { return ledger_->totals().writes >= goal; }, what, kPatience);
 }
 
 void Arena::change() {
@@ -182,14 +184,14 @@ std::string Arena::play(const Cell& cell) {
             return stopped() || !std::filesystem::exists(fmt::format("/proc/{}", verb.pid())) ||
                    process_state(verb.pid()) == 'Z';
         },
-        "the moment of the cell");
+        "the moment of the cell", kPatience);
     if (!stopped()) {
         const bench::Exit exit = verb.wait();
         ADD_FAILURE() << "the moment was not met: " << exit.status << ' ' << exit.err << exit.out;
         return "not met";
     }
     const std::string meanwhile = strike(cell, from, to);
-    const bench::Exit exit = verb.wait(2min);
+    const bench::Exit exit = verb.wait(kPatience);
     const bool proxy_dies = cell.blow == Blow::kill_proxy || cell.blow == Blow::replace_proxy ||
                             cell.blow == Blow::kill_proxy_and_active || cell.blow == Blow::kill_proxy_and_standby;
     if (!proxy_dies) {
@@ -281,7 +283,7 @@ void Arena::replace() {
     current_ = 1 - current_;
     proxy().start({"--take-over"});
     ::kill(zombie.pid(), SIGCONT);
-    eventually([&] { return !zombie.running(); }, "the end of the proxy that was replaced");
+    eventually([&] { return !zombie.running(); }, "the end of the proxy that was replaced", kPatience);
 }
 
 /// While the truth is away clients are told so, with a hint; otherwise they are served.
@@ -317,7 +319,7 @@ std::string Arena::not_steady() {
 void Arena::await_steady() {
     std::string why;
     try {
-        eventually([&] { return (why = not_steady()).empty(); }, "the steady state");
+        eventually([&] { return (why = not_steady()).empty(); }, "the steady state", kPatience);
     } catch (const std::runtime_error&) {
         throw std::runtime_error("the steady state never came: " + why + "\n" + proxy().log());
     }
@@ -338,7 +340,7 @@ void Arena::expect_one_writable_side() {
 }
 
 void Arena::expect_clean_account() {
-    ledger_->hold(60s);
+    ledger_->hold(kPatience);
     const support::Cluster& active = server(on_blue());
     const support::Cluster& standby = server(!on_blue());
     const bench::Audit audit = bench::audit({ledger_.get()}, active.conninfo("app"));
@@ -347,7 +349,7 @@ void Arena::expect_clean_account() {
     EXPECT_EQ(ledger_->totals().back_in_time, 0U);
     EXPECT_EQ(ledger_->totals().unexplained, 0U);
     eventually([&] { return standby.value(kContents, "app") == active.value(kContents, "app"); },
-               "the same contents on the standby");
+               "the same contents on the standby", kPatience);
     ledger_->release();
 }
 
