@@ -75,14 +75,11 @@ constexpr const char* kStillRunning =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'virtualxid' AND granted "
     "AND virtualxid = ANY ($1::text[]))";
 
-}  // namespace
-
-asio::awaitable<bool> make_schema_watch(PgConnection& connection) {
+/// Runs commands of which none stays if one is refused. False: the role may not.
+asio::awaitable<bool> is_allowed(PgConnection& connection, const char* commands) {
     constexpr std::string_view kInsufficientPrivilege = "42501";
-    const PgResult there = co_await connection.query(kIsThere);
-    if (there.as<bool>(0, 0)) co_return true;
     try {
-        co_await connection.query(kMake);
+        co_await connection.query(commands);
     } catch (const PgError& error) {
         if (error.sqlstate() != kInsufficientPrivilege) throw;
         co_return false;
@@ -90,13 +87,25 @@ asio::awaitable<bool> make_schema_watch(PgConnection& connection) {
     co_return true;
 }
 
-asio::awaitable<bool> raise_schema_watch(PgConnection& connection) {
-    const bool made = co_await make_schema_watch(connection);
-    if (made) co_await connection.query(kRaise);
+}  // namespace
+
+asio::awaitable<bool> make_schema_watch(PgConnection& connection) {
+    const PgResult there = co_await connection.query(kIsThere);
+    if (there.as<bool>(0, 0)) co_return true;
+    const bool made = co_await is_allowed(connection, kMake);
     co_return made;
 }
 
-asio::awaitable<void> lower_schema_watch(PgConnection& connection) { co_await connection.query(kLower); }
+asio::awaitable<bool> raise_schema_watch(PgConnection& connection) {
+    const bool made = co_await make_schema_watch(connection);
+    if (!made) co_return false;
+    // Those that somebody else has made are his.
+    const bool raised = co_await is_allowed(connection, kRaise);
+    co_return raised;
+}
+
+/// One that another role has put up stays up: it notes more than is asked for, and no settling may fail for that.
+asio::awaitable<void> lower_schema_watch(PgConnection& connection) { co_await is_allowed(connection, kLower); }
 
 asio::awaitable<std::string> running_transactions(PgConnection& connection) {
     const PgResult running = co_await connection.query(kRunning);

@@ -88,6 +88,26 @@ TEST_F(SchemaWatchTest, NotesNothingOnceItIsDownAndCanBePutUpAgain) {
     EXPECT_EQ(value(Side::blue, "SELECT count(*) FROM pg_event_trigger"), "0");
 }
 
+TEST_F(SchemaWatchTest, LeavesNothingWhereTheRoleMayNotMakeEventTriggers) {
+    execute(Side::blue,
+            "DROP ROLE IF EXISTS watched_limited; CREATE ROLE watched_limited; "
+            "GRANT ALL ON SCHEMA turnout TO watched_limited");
+    raise();
+    query(*connection_, "SET ROLE watched_limited");
+    EXPECT_FALSE(await(raise_schema_watch(*connection_))) << "those that another role has made are not its own";
+    await(lower_schema_watch(*connection_));
+
+    execute(Side::blue, "DROP FUNCTION turnout.note_schema_change() CASCADE; DROP TABLE turnout.schema_change");
+    EXPECT_FALSE(await(make_schema_watch(*connection_)));
+    EXPECT_FALSE(await(raise_schema_watch(*connection_)));
+    await(lower_schema_watch(*connection_));
+    EXPECT_EQ(value(Side::blue,
+                    "SELECT concat(to_regclass('turnout.schema_change'), "
+                    "to_regproc('turnout.note_schema_change'))"),
+              "");
+    execute(Side::blue, "DROP OWNED BY watched_limited; DROP ROLE watched_limited");
+}
+
 /// A command that began before does not see the triggers, so its transaction must have ended before the count means
 /// anything.
 TEST_F(SchemaWatchTest, WaitsForTransactionsThatBeganBefore) {
