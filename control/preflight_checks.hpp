@@ -83,6 +83,7 @@ asio::awaitable<Findings> extensions(Context& context);
 asio::awaitable<Findings> extension_versions(Context& context);
 asio::awaitable<Findings> schema(Context& context);
 asio::awaitable<Findings> streams(Context& context);
+asio::awaitable<Findings> markers(Context& context);
 asio::awaitable<Findings> gaps(Context& context);
 asio::awaitable<Findings> way_back(Context& context);
 asio::awaitable<Findings> carried(Context& context);

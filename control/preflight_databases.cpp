@@ -5,6 +5,7 @@
 #include <set>
 
 #include "control/catalog.hpp"
+#include "control/names.hpp"
 #include "control/preflight_checks.hpp"
 #include "control/replication.hpp"
 
@@ -174,6 +175,33 @@ asio::awaitable<Findings> streams(Context& context) {
             if (trouble.empty()) continue;
             if (!forth && context.input.no_way_back) severity = Severity::warn;
             found.push_back(finding(severity, database.name, {}, way + " " + trouble, "turnout sync"));
+        }
+    }
+    co_return found;
+}
+
+/// Each row that turnout sends on its way, where it is sent from, and the one that comes back where it arrives. Where
+/// that of the active side arrives, `gaps` looks.
+asio::awaitable<Findings> markers(Context& context) {
+    Findings found;
+    for (const auto& database : context.databases) {
+        if (!database.target) continue;
+        const std::vector<std::pair<PgConnection*, Side>> places{{database.source.get(), context.active()},
+                                                                 {database.source.get(), context.standby()},
+                                                                 {database.target.get(), context.standby()}};
+        for (const auto& [connection, of] : places) {
+            const std::string table = names::qualified_marker_table(of);
+            const PgResult there = co_await connection->query("SELECT to_regclass($1) IS NOT NULL", table);
+            std::string trouble = "is missing";
+            if (there.as<bool>(0, 0)) {
+                const PgResult row = co_await connection->query(fmt::format("SELECT FROM {} WHERE id = 1", table));
+                if (!row.empty()) continue;
+                trouble = "has lost its row";
+            }
+            found.push_back(finding(Severity::refuse, database.name, {table},
+                                    fmt::format("{} on {}: turnout's marker table {} {}", database.name,
+                                                turnout::name(connection->side()), table, trouble),
+                                    there.as<bool>(0, 0) ? "turnout sync" : "turnout abort, then turnout sync"));
         }
     }
     co_return found;

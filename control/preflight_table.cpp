@@ -254,6 +254,7 @@ const std::vector<Check>& table() {
         {"publications", false, true, &kPublications, nullptr},
         {"published_parts", false, true, &kPublicationParts, nullptr},
         {"streams", false, true, nullptr, streams},
+        {"markers", false, true, nullptr, markers},
         {"gaps", false, true, nullptr, gaps},
         {"way_back", false, true, nullptr, way_back},
         {"tables_carried", false, true, nullptr, carried},

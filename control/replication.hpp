@@ -113,7 +113,7 @@ asio::awaitable<Microseconds> probe(PgConnection& source, PgConnection& subscrib
 
 /// True if the stream has passed the source's last beat and the subscriber does not show it: it was restored from a
 /// copy that is older than what its slot had already been given, and the rows between will never come. False also if
-/// that cannot be told by the deadline. Nobody may send a beat meanwhile: the next one hides it.
+/// that cannot be told: by the deadline, or without a row of the source's. Nobody may send a beat before.
 asio::awaitable<bool> has_gap(PgConnection& source, PgConnection& subscriber, const Stream& stream,
                               Clock::time_point deadline);
 

@@ -357,11 +357,18 @@ asio::awaitable<void> SwitchServers::catch_up(std::size_t i) {
     }
 }
 
+/// What the marker's commits were answered, where that is still to come: without its row nothing is flushed and nothing
+/// is carried, and the server says no word of it. It is asked for while nobody waits; in the window what was caught up
+/// with is there all the same.
 asio::awaitable<void> SwitchServers::marker_sent(std::size_t i) {
     PgConnection& nudge = *databases_[i].nudge;
-    if (nudge.outstanding() == 0) co_return;
-    const PgResult sent = co_await nudge.receive();
-    if (sent.affected() != 1) refuse(from_, cluster_.databases()[i], "the marker table has lost its row");
+    while (nudge.outstanding() != 0) {
+        const PgResult sent = co_await nudge.receive();
+        if (sent.affected() == 1) continue;
+        refuse(from_, cluster_.databases()[i],
+               fmt::format("the marker table {} has lost its row: run `turnout sync`",
+                           names::qualified_marker_table(from_)));
+    }
 }
 
 asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {

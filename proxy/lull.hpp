@@ -10,9 +10,9 @@
 
 namespace turnout::proxy {
 
-/// Is told by each worker how many of its sessions are busy, at every change. Until `learnt` it only learns how few may be
-/// busy at once; after that the first moment with no more than that is the one. Nobody busy at all is one at any time.
-/// Thread-safe.
+/// Is told by each worker how many of its sessions are busy, at every change. Until `learnt` it only learns how few may
+/// be busy at once; after that the first moment with no more than that is the one. Nobody busy at all is one at any
+/// time. Thread-safe.
 class Lull {
   public:
     using Clock = control::Clock;

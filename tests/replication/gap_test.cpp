@@ -44,6 +44,12 @@ TEST_F(GapTest, IsFoundWhenTheStandbyIsRestoredFromAnOlderCopy) {
     await(sync(*cluster_, Side::blue, {}));
     EXPECT_FALSE(gap());
     EXPECT_EQ(finding().severity, Severity::pass);
+    execute(Side::blue, "DELETE FROM turnout.mark_blue");
+    EXPECT_FALSE(gap()) << "without a beat it cannot be told: `markers` says that the row is gone";
+    await(sync(*cluster_, Side::blue, {}));
+    EXPECT_FALSE(gap()) << "the row was made anew, and nothing was sent since";
+    beat();
+    EXPECT_FALSE(gap());
 
     const std::filesystem::path data = server(Side::green).directory() / "data";
     server(Side::green).stop();

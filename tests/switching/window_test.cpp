@@ -1,7 +1,7 @@
 // The whole control path on two real servers, without the proxy: switches forth and back under writers, and the account
 // at the end.
 #include <fmt/format.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cstdlib>
 #include <map>
@@ -14,6 +14,7 @@ namespace turnout::control::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::HasSubstr;
 
 /// The middle of the windows' times by phase, for people.
 class Times {
@@ -115,6 +116,65 @@ TEST_F(SwitchingTest, the_disabled_streams_workers_end_behind_the_opening) {
     EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
     EXPECT_TRUE(report.left_over.empty()) << to_text(report);
     EXPECT_EQ(waits_for, "relation");
+    audit();
+}
+
+/// Control's role may not make event triggers (42501), as on a managed server: the whole mark is read behind the gate.
+class WithoutEventTriggers : public JustBeforeTheGate {
+  protected:
+    WithoutEventTriggers() {
+        for (const Side side : {Side::blue, Side::green}) {
+            server(side).execute(
+                "BEGIN READ WRITE; DROP FUNCTION turnout.note_schema_change() CASCADE; "
+                "CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+                "RAISE EXCEPTION 'permission denied' USING ERRCODE = 'insufficient_privilege'; END $$; "
+                "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE FUNCTION') "
+                "EXECUTE FUNCTION public.refuse(); COMMIT",
+                "app");
+        }
+    }
+    void TearDown() override {
+        for (const Side side : {Side::blue, Side::green}) {
+            EXPECT_EQ(server(side).value("SELECT string_agg(evtname, ',') FROM pg_event_trigger", "app"), "refuse");
+        }
+    }
+};
+
+TEST_F(WithoutEventTriggers, a_change_of_the_schema_makes_it_refuse_and_without_one_it_goes_forth_and_back) {
+    const SwitchReport refused =
+        change_with("BEGIN READ WRITE; CREATE TABLE public.made_meanwhile (id int PRIMARY KEY); COMMIT");
+    EXPECT_EQ(name(refused.outcome), "refused") << to_text(refused);
+    ASSERT_EQ(refused.problems.size(), 1U);
+    EXPECT_EQ(refused.problems[0], "app: the schema on blue was changed");
+    EXPECT_EQ(active(), Side::blue);
+    server(Side::blue).execute("DROP TABLE public.made_meanwhile", "app");
+
+    const SwitchReport forth = change_with("BEGIN READ WRITE; CREATE TABLE gone (id int); DROP TABLE gone; COMMIT");
+    EXPECT_EQ(name(forth.outcome), "switched") << to_text(forth);
+    const SwitchReport back = change();
+    EXPECT_EQ(name(back.outcome), "rolled_back") << to_text(back);
+    audit();
+}
+
+/// The marker's row is looked for while nobody waits: in the window what was caught up with may come before its answer.
+TEST_F(SwitchingTest, a_marker_that_has_lost_its_row_is_noticed_before_the_gate_closes) {
+    server(Side::blue).execute("DELETE FROM turnout.mark_blue", "app");
+    bool looked = false;
+    const StepWatch mend = [&](const SwitchStep& step, StepMoment moment) {
+        if (moment != StepMoment::before) return;
+        // The next attempt begins.
+        if (looked && std::holds_alternative<step::Recheck>(step))
+            server(Side::blue)
+                .execute("BEGIN READ WRITE; INSERT INTO turnout.mark_blue VALUES (1, 0) ON CONFLICT DO NOTHING; COMMIT",
+                         "app");
+        looked = looked || std::holds_alternative<step::LookAtMoment>(step);
+    };
+    Switcher switcher(process_->cluster, process_->plane, process_->state_file, mend);
+    const SwitchReport report = process_->thread.await(switcher.run(options(), {}));
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    ASSERT_FALSE(report.missed.empty());
+    EXPECT_THAT(report.missed[0].why, HasSubstr("turnout.mark_blue has lost its row: run `turnout sync`"));
+    EXPECT_EQ(report.missed[0].closed.count(), 0) << "the gate was never closed";
     audit();
 }
 
