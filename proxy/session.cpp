@@ -64,22 +64,25 @@ Task<void> Session::run() {
     finish();
 }
 
-/// The client has gone in the middle of something. The server may still be at work and may still commit: as long as it
-/// does, this session is busy, so that no barrier is read over it. Terminate makes the server end when it is done.
+/// The client has said its last: Terminate, or the end of what it sends. What it has asked for before is done and
+/// answered, as by a server; one that has gone altogether shows when it is written to. The server may still commit: as
+/// long as it works, this session is busy, so that no barrier is read over it. Terminate makes the server end when it
+/// is done.
 Task<void> Session::outlive_client() {
-    client_.close();
-    if (!busy_ || !current_ || !current_->stream->open()) co_return;
-    ended_by_client_ = true;
-    auto backend = current_;
-    std::string last = std::exchange(to_server_, {});
-    if (!from_client_.mid_message()) protocol::append_terminate(last);
-    const bool sent = co_await backend->stream->write_all(last);
-    // A message that was cut off can only be ended by closing the direction.
-    if (!sent || from_client_.mid_message()) ::shutdown(backend->stream->socket(), SHUT_WR);
-    while (backend->stream->open()) {
-        waiting_for_reply_ = true;
-        co_await replied_.wait();
+    if (busy_ && current_ && current_->stream->open()) {
+        ended_by_client_ = true;
+        auto backend = current_;
+        std::string last = std::exchange(to_server_, {});
+        if (!from_client_.mid_message()) protocol::append_terminate(last);
+        const bool sent = co_await backend->stream->write_all(last);
+        // A message that was cut off can only be ended by closing the direction.
+        if (!sent || from_client_.mid_message()) ::shutdown(backend->stream->socket(), SHUT_WR);
+        while (backend->stream->open()) {
+            waiting_for_reply_ = true;
+            co_await replied_.wait();
+        }
     }
+    co_await flush_client();
 }
 
 void Session::close() {

@@ -45,6 +45,7 @@ Task<void> Session::pump_client() {
             if (!ready) co_return;
             continue;
         }
+        if (io.status == Stream::Status::failed) client_.close();  // nobody is there to hear an answer
         if (io.status != Stream::Status::ok) co_return;
         traffic_->client_bytes.add(io.bytes);
         std::string_view bytes(buffer.data(), stash_.size() + io.bytes);
@@ -129,6 +130,7 @@ std::string_view Session::forward(std::string_view bytes) {
             send_up_to(rest.data());
             // What was forwarded before may still commit: the session ends, and its backend is heard out.
             send_fatal("08P01", frame.error, "The client and the proxy do not agree on the protocol: connect again.");
+            client_.close();
             ended_by_client_ = true;
             return {};
         }
