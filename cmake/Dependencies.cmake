@@ -5,6 +5,7 @@
 #   Boost::url           Boost.URL
 #   turnout_libpq        libpq
 #   turnout_prometheus   the core of prometheus-cpp: registry and text serializer
+#   PkgConfig::YAML_CPP  yaml-cpp
 #   tomlplusplus::tomlplusplus, CLI11::CLI11, GTest::gtest, benchmark::benchmark, OpenSSL::Crypto, OpenSSL::SSL
 
 find_package(Threads REQUIRED)
@@ -16,6 +17,7 @@ find_package(spdlog REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)
 
+pkg_check_modules(YAML_CPP REQUIRED IMPORTED_TARGET yaml-cpp)  # the name of its CMake target differs by version
 pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)
 add_library(turnout_libpq INTERFACE)
 target_link_libraries(turnout_libpq INTERFACE PkgConfig::LIBPQ)

@@ -1,8 +1,6 @@
 #include "control/kubernetes/access.hpp"
 
-#include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
+#include <yaml-cpp/yaml.h>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <charconv>
@@ -16,7 +14,6 @@
 
 namespace turnout::kubernetes {
 
-namespace json = boost::json;
 namespace fs = std::filesystem;
 
 namespace {
@@ -32,33 +29,50 @@ std::string trimmed(std::string text) {
     return text;
 }
 
-std::string text(const json::object& object, std::string_view member) {
-    const json::value* const value = object.if_contains(member);
-    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+/// A member that is a text; empty: there is none.
+std::string text(const YAML::Node& node, const std::string& member) {
+    const YAML::Node value = node.IsMap() ? node[member] : YAML::Node();
+    return value && value.IsScalar() ? value.Scalar() : std::string();
 }
 
-/// The entry of a kubeconfig's list that bears the name: {"name": NAME, KIND: {...}}.
-json::object named(const json::object& config, std::string_view list, std::string_view kind, const std::string& name) {
-    const json::value* const items = config.if_contains(list);
-    if (items != nullptr && items->is_array()) {
-        for (const json::value& item : items->get_array()) {
-            if (!item.is_object() || text(item.get_object(), "name") != name) continue;
-            const json::value* const found = item.get_object().if_contains(kind);
-            return found != nullptr && found->is_object() ? found->get_object() : json::object{};
+/// The entry of a kubeconfig's list that bears the name: {name: NAME, KIND: {...}}.
+YAML::Node named(const YAML::Node& config, const std::string& list, const std::string& kind, const std::string& name) {
+    const YAML::Node items = config[list];
+    if (items && items.IsSequence()) {
+        for (const YAML::Node& item : items) {
+            if (text(item, "name") != name) continue;
+            const YAML::Node found = item[kind];
+            return found && found.IsMap() ? found : YAML::Node(YAML::NodeType::Map);
         }
     }
-    throw AccessError("the kubeconfig has no " + std::string(kind) + " named '" + name + "'");
+    throw AccessError("the kubeconfig has no " + kind + " named '" + name + "'");
+}
+
+/// A path in a kubeconfig counts from the folder of that.
+fs::path beside(const fs::path& file, const std::string& path) {
+    return path.empty() ? fs::path() : file.parent_path() / path;
 }
 
 /// NAME-data as base64, or the content of the file that NAME names.
-std::string data_or_file(const json::object& object, const std::string& name) {
+std::string data_or_file(const YAML::Node& object, const std::string& name, const fs::path& file) {
     if (const std::string data = text(object, name + "-data"); !data.empty()) {
         auto bytes = from_base64(data);
         if (!bytes) throw AccessError("the kubeconfig's " + name + "-data is no base64");
         return std::move(*bytes);
     }
-    if (const std::string file = text(object, name); !file.empty()) return read_file(file);
-    return {};
+    const std::string path = text(object, name);
+    return path.empty() ? std::string() : read_file(beside(file, path));
+}
+
+void refuse_what_is_not_supported(const YAML::Node& cluster, const YAML::Node& user) {
+    for (const char* const way : {"exec", "auth-provider", "username"})
+        if (user[way])
+            throw AccessError(std::string("the kubeconfig's user has '") + way +
+                              "', which is not supported: use a token, a tokenFile, or a client certificate");
+    if (text(cluster, "insecure-skip-tls-verify") == "true")
+        throw AccessError(
+            "the kubeconfig says insecure-skip-tls-verify, which is not supported: name the "
+            "certificate-authority");
 }
 
 void take_server(Access& access, const std::string& server) {
@@ -84,31 +98,43 @@ Access in_cluster_access(const fs::path& account) {
     const std::string_view number(port);
     if (std::from_chars(number.data(), number.data() + number.size(), access.port).ec != std::errc{})
         throw AccessError("KUBERNETES_SERVICE_PORT is no port");
-    access.authority = read_file(account / "ca.crt");
+    access.authority_file = account / "ca.crt";
+    access.current_authority();  // says now what is missing
     access.token_file = account / "token";
     access.space = trimmed(read_file(account / "namespace"));
     return access;
 }
 
-Access kubeconfig_access(const fs::path& file) {
-    boost::system::error_code error;
-    const json::value parsed = json::parse(read_file(file), error);
-    if (error || !parsed.is_object())
-        throw AccessError(file.string() + " is not JSON; make it so: kubectl config view --raw --flatten -o json");
-    const json::object& config = parsed.get_object();
-    const json::object context = named(config, "contexts", "context", text(config, "current-context"));
-    const json::object cluster = named(config, "clusters", "cluster", text(context, "cluster"));
-    const json::object user = named(config, "users", "user", text(context, "user"));
+std::string Access::current_authority() const { return authority_file.empty() ? authority : read_file(authority_file); }
+
+namespace {
+
+Access read_kubeconfig(const YAML::Node& config, const fs::path& file) {
+    if (!config.IsMap()) throw AccessError(file.string() + " is no kubeconfig: it has no members");
+    const YAML::Node context = named(config, "contexts", "context", text(config, "current-context"));
+    const YAML::Node cluster = named(config, "clusters", "cluster", text(context, "cluster"));
+    const YAML::Node user = named(config, "users", "user", text(context, "user"));
+    refuse_what_is_not_supported(cluster, user);
     Access access;
     take_server(access, text(cluster, "server"));
-    access.authority = data_or_file(cluster, "certificate-authority");
-    access.client_certificate = data_or_file(user, "client-certificate");
-    access.client_key = data_or_file(user, "client-key");
+    access.authority = data_or_file(cluster, "certificate-authority", file);
+    access.client_certificate = data_or_file(user, "client-certificate", file);
+    access.client_key = data_or_file(user, "client-key", file);
     access.token = text(user, "token");
-    access.token_file = text(user, "tokenFile");
+    access.token_file = beside(file, text(user, "tokenFile"));
     access.space = text(context, "namespace");
     if (access.space.empty()) access.space = "default";
     return access;
+}
+
+}  // namespace
+
+Access kubeconfig_access(const fs::path& file) {
+    try {
+        return read_kubeconfig(YAML::Load(read_file(file)), file);
+    } catch (const YAML::Exception& error) {
+        throw AccessError(file.string() + " is no kubeconfig: " + error.what());
+    }
 }
 
 }  // namespace turnout::kubernetes

@@ -18,8 +18,9 @@ struct Access {
     std::string host;
     std::uint16_t port = 443;
     bool tls = true;
-    std::string authority;           ///< the server's, PEM; empty: the system's
-    std::string client_certificate;  ///< PEM; empty: none
+    std::string authority;                 ///< the server's, PEM; empty: the system's
+    std::filesystem::path authority_file;  ///< read again for each connection, since the kubelet replaces it, too; wins
+    std::string client_certificate;        ///< PEM; empty: none
     std::string client_key;
     std::string token;  ///< a bearer token; empty: none
     std::filesystem::path
@@ -28,6 +29,8 @@ struct Access {
 
     /// The token to be used now. Throws AccessError if its file cannot be read.
     std::string current_token() const;
+    /// The server's authority as it is now. Throws AccessError if its file cannot be read.
+    std::string current_authority() const;
 };
 
 /// The folder of a pod's service account.
@@ -36,8 +39,8 @@ inline constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/s
 /// From inside a pod: the service account's files and KUBERNETES_SERVICE_HOST and _PORT. Throws AccessError.
 Access in_cluster_access(const std::filesystem::path& account = kServiceAccount);
 
-/// From a kubeconfig written as JSON, its current context: `kubectl config view --raw --flatten -o json`. Throws
-/// AccessError.
+/// From a kubeconfig (YAML, or JSON, which is YAML), its current context. What it names by relative paths is beside it.
+/// Throws AccessError, also for what is not supported: a user that is found by a program (exec) or a provider.
 Access kubeconfig_access(const std::filesystem::path& file);
 
 }  // namespace turnout::kubernetes

@@ -140,16 +140,28 @@ asio::awaitable<void> read_events(Stream& stream, const http::request<http::stri
 }  // namespace
 
 ApiClient::ApiClient(asio::any_io_executor executor, Access access)
-    : executor_(std::move(executor)), access_(std::move(access)), tls_(asio::ssl::context::tls_client) {
+    : executor_(std::move(executor)), access_(std::move(access)) {
+    if (access_.tls) trusted();
+}
+
+/// What connections are made with; new where the authority's file has changed.
+std::shared_ptr<asio::ssl::context> ApiClient::trusted() {
+    std::string authority = access_.current_authority();
+    if (tls_ && authority == authority_) return tls_;
     try {
-        tls_.set_verify_mode(asio::ssl::verify_peer);
-        if (access_.authority.empty())
-            tls_.set_default_verify_paths();
+        auto tls = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+        tls->set_verify_mode(asio::ssl::verify_peer);
+        if (authority.empty())
+            tls->set_default_verify_paths();
         else
-            tls_.add_certificate_authority(asio::buffer(access_.authority));
-        if (access_.client_certificate.empty()) return;
-        tls_.use_certificate_chain(asio::buffer(access_.client_certificate));
-        tls_.use_private_key(asio::buffer(access_.client_key), asio::ssl::context::pem);
+            tls->add_certificate_authority(asio::buffer(authority));
+        if (!access_.client_certificate.empty()) {
+            tls->use_certificate_chain(asio::buffer(access_.client_certificate));
+            tls->use_private_key(asio::buffer(access_.client_key), asio::ssl::context::pem);
+        }
+        authority_ = std::move(authority);
+        tls_ = std::move(tls);
+        return tls_;
     } catch (const boost::system::system_error& error) {
         throw AccessError("the certificates for the API server cannot be used: " + error.code().message());
     }
@@ -192,7 +204,8 @@ asio::awaitable<json::object> ApiClient::send(Call call) {
     http::response<http::string_body> response;
     try {
         if (access_.tls) {
-            auto stream = co_await connect_tls(executor_, tls_, access_);
+            const auto tls = trusted();
+            auto stream = co_await connect_tls(executor_, *tls, access_);
             response = co_await ask(*stream, request);
         } else {
             PlainStream stream(executor_);
@@ -248,7 +261,8 @@ asio::awaitable<void> ApiClient::watch(std::string path, Line line) {
     const auto request = request_for(access_, http::verb::get, path, {}, {});
     try {
         if (access_.tls) {
-            auto stream = co_await connect_tls(executor_, tls_, access_);
+            const auto tls = trusted();
+            auto stream = co_await connect_tls(executor_, *tls, access_);
             co_await read_events(*stream, request, line);
         } else {
             PlainStream stream(executor_);

@@ -10,6 +10,7 @@
 #include <boost/json/object.hpp>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -72,10 +73,12 @@ class ApiClient {
   private:
     struct Call;
     boost::asio::awaitable<boost::json::object> send(Call call);
+    std::shared_ptr<boost::asio::ssl::context> trusted();
 
     boost::asio::any_io_executor executor_;
     Access access_;
-    boost::asio::ssl::context tls_;
+    std::string authority_;                           ///< what tls_ trusts
+    std::shared_ptr<boost::asio::ssl::context> tls_;  ///< a connection holds on to the one it was made with
 };
 
 }  // namespace turnout::kubernetes

@@ -66,6 +66,12 @@ std::string problems_of(const std::string& detail) {
     return text;
 }
 
+/// A report of a switch that was made.
+bool has_window(const json::object& report) {
+    const json::value* const window = report.if_contains("window_us");
+    return window != nullptr && window->is_int64() && text_in(report, {"outcome"}) != "rehearsed";
+}
+
 /// "replica_identity: app: tables without a replica identity (public.t): ALTER TABLE ...".
 std::string refusal_of(const json::object& finding) {
     std::string text = text_in(finding, {"check"}) + ": ";
@@ -90,6 +96,7 @@ TurnoutStatus read_status(std::string_view text) {
     status.generation = number_in(object, {"generation"});
     status.running = text_in(object, {"running"});
     status.progress = text_in(object, {"progress"});
+    status.watching = object.contains("watching");
     for (const auto& [database, bytes] : object_in(object, {"lag_bytes"})) {
         const std::int64_t lag = bytes.is_int64() ? bytes.get_int64() : 0;
         status.lag_bytes = std::max(status.lag_bytes.value_or(0), lag);
@@ -114,20 +121,29 @@ VerbResult read_answer(Verb verb, std::string_view text) {
             if (finding.is_object() && text_in(finding.get_object(), {"severity"}) == "refuse")
                 result.refusals.push_back(refusal_of(finding.get_object()));
     }
-    if (parsed.is_object() && parsed.get_object().contains("window_us")) {
-        const json::object& report = parsed.get_object();
+    if (const json::object* const whole = parsed.if_object(); whole != nullptr && has_window(*whole)) {
+        const json::object& report = *whole;
+        const json::object& watch = object_in(report, {"watch"});
+        if (const json::value* const back = watch.if_contains("rolled_back"); back != nullptr && *back == true)
+            result.undone = text_in(watch, {"reason"});
         result.window = Window{number_in(report, {"window_us"}), number_in(report, {"generation"}),
                                text_in(report, {"from"}), text_in(report, {"to"}), text_in(report, {"report"})};
     }
     return result;
 }
 
-asio::awaitable<TurnoutStatus> show_status(Endpoint console, Credentials credentials) {
+asio::awaitable<TurnoutStatus> show_status(Endpoint console, Credentials credentials, std::int64_t known) {
     const auto deadline = Clock::now() + kPatience;
     Conninfo way = conninfo(console, credentials, "turnout");
     const auto connection = co_await PgConnection::open(std::move(way), Side::blue, deadline);
     const control::PgResult answer = co_await connection->query_by(deadline, "SHOW STATUS AS JSON");
-    co_return read_status(answer.get(0, 0));
+    TurnoutStatus status = read_status(answer.get(0, 0));
+    if (status.generation <= 1 || status.generation == known) co_return status;
+    const control::PgResult report = co_await connection->query_by(deadline, "SHOW SWITCH AS JSON");
+    if (!report.empty()) status.window = read_answer(Verb::switch_over, report.get(0, 0)).window;
+    // A later attempt that was given up, or a proxy that was started since, tells of another one, or of none.
+    if (status.window && status.window->generation != status.generation) status.window.reset();
+    co_return status;
 }
 
 asio::awaitable<VerbResult> run_verb(Endpoint console, Credentials credentials, Verb verb, std::string command) {

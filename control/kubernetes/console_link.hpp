@@ -26,9 +26,9 @@ struct Endpoint {
 /// The console of an object's proxy, by its Service.
 inline Endpoint console_of(const Owner& owner) { return {proxy_name(owner) + "." + owner.space + ".svc", kPort}; }
 
-/// SHOW STATUS. Throws control::PgError if the console cannot be reached or refuses, std::runtime_error for an answer
-/// that is no status.
-boost::asio::awaitable<TurnoutStatus> show_status(Endpoint console, Credentials credentials);
+/// SHOW STATUS, and what is known of the last switch unless its generation is `known`. Throws control::PgError if the
+/// console cannot be reached or refuses, std::runtime_error for an answer that is no status.
+boost::asio::awaitable<TurnoutStatus> show_status(Endpoint console, Credentials credentials, std::int64_t known);
 
 /// Has a verb carried out and waits until it is over, however long that takes. Its failure is a result; a connection
 /// that is lost meanwhile is one, too: what came of the verb is then to be seen in show_status(). Cancelled (terminal),

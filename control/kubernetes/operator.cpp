@@ -174,6 +174,14 @@ asio::awaitable<void> Operator::look_at(std::string name) {
     wake();
 }
 
+/// True for a change that is not worth a write so soon after the last one; it is looked at again in time.
+bool Operator::may_wait(const Look& look, const Status& status) {
+    const auto told = memory_[look.owner.name].told;
+    if (!told || Steady::now() >= *told + kStoryPause || !same_story(look.seen.status, status)) return false;
+    queue_.add_at(look.owner.name, *told + kStoryPause);
+    return true;
+}
+
 asio::awaitable<void> Operator::look_and_act(std::string name) {
     Look found;
     try {
@@ -185,12 +193,15 @@ asio::awaitable<void> Operator::look_and_act(std::string name) {
         co_return;
     }
     Decision decision = reconcile(found.seen);
-    if (decision.again_in) queue_.add_at(name, Steady::now() + *decision.again_in);
-    if (decision.status != found.seen.status && !decision.status.conditions.empty()) {
+    const bool told = decision.status == found.seen.status || decision.status.conditions.empty();
+    if (!told && !may_wait(found, decision.status)) {
         co_await write_status(found, decision.status);
+        memory_[name].told = Steady::now();
         for (Note& note : decision.notes) co_await tell(found, std::move(note));
     }
     for (Action& action : decision.actions) co_await act(found, std::move(action));
+    // Last: what could not be carried out waits as long as its failures ask for.
+    if (decision.again_in) queue_.add_at(name, Steady::now() + *decision.again_in);
 }
 
 }  // namespace turnout::kubernetes

@@ -10,6 +10,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,6 +50,7 @@ class Operator {
         std::optional<OldServer> old_server;
         std::optional<VerbResult> last;
         std::shared_ptr<Job> job;
+        std::optional<std::chrono::steady_clock::time_point> told;  ///< when the status was last written
     };
     /// One look at one object.
     struct Look {
@@ -67,6 +69,7 @@ class Operator {
     boost::asio::awaitable<void> work();
     boost::asio::awaitable<void> look_at(std::string name);
     boost::asio::awaitable<void> look_and_act(std::string name);
+    bool may_wait(const Look& look, const Status& status);
     boost::asio::awaitable<void> end_verbs();
     boost::asio::awaitable<void> give_up_lease();
     void wake() { woken_.cancel(); }

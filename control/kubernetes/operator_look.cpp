@@ -146,7 +146,9 @@ asio::awaitable<void> Operator::look_at_turnout(Look& look) {
     }
     try {
         Endpoint console = console_of(look.owner);
-        look.seen.turnout = co_await show_status(std::move(console), *look.credentials);
+        const auto& told = look.seen.status.window;
+        const std::int64_t known = told ? told->generation : 0;
+        look.seen.turnout = co_await show_status(std::move(console), *look.credentials, known);
     } catch (const control::PgError& error) {
         look.seen.unreachable = error.fields().message;
     } catch (const std::runtime_error& error) {

@@ -5,8 +5,11 @@
 #include <array>
 #include <utility>
 
+#include "control/duration.hpp"
+
 namespace turnout::kubernetes {
 
+using control::duration_text;
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
 
@@ -46,10 +49,12 @@ class Step {
     bool provision();
     bool reach_turnout();
     bool wait_for_verb();
+    bool watched_now() const;
     void follow_life();
     void fresh();
     void synced();
     void switched();
+    void tell_watch();
     void finished();
     void aborted();
 
@@ -218,6 +223,7 @@ bool Step::reach_turnout() {
 }
 
 bool Step::wait_for_verb() {
+    if (watched_now()) return false;  // other verbs run beside that
     if (seen_.running) {
         // Everything but a switch may take hours: a change of mind counts at once.
         const bool unwanted = spec_.cutover == Cutover::abort && *seen_.running == Verb::sync;
@@ -233,6 +239,11 @@ bool Step::wait_for_verb() {
         set(condition::replicating, Truth::no, "Copying", "the tables are copied");
     }
     return true;
+}
+
+/// True while the switch that this operator had made is over and is watched.
+bool Step::watched_now() const {
+    return seen_.running == Verb::switch_over && seen_.turnout->running.empty() && seen_.turnout->watching;
 }
 
 void Step::follow_life() {
@@ -297,8 +308,8 @@ void Step::synced() {
     }
     if (spec_.cutover == Cutover::when_caught_up && request.done)
         return ready(Truth::yes, "RolledBack",
-                     "the switch that was asked for was rolled back: set spec.cutover to Manual and to WhenCaughtUp "
-                     "again to repeat it");
+                     (request.outcome.empty() ? "the switch that was asked for was rolled back" : request.outcome) +
+                         ": set spec.cutover to Manual and to WhenCaughtUp again to repeat it");
     if (back) return ready(Truth::yes, "RolledBack", "clients are served by the old server again");
     ready(Truth::yes, near ? "WaitsForCutover" : "CatchingUp",
           near ? "set spec.cutover to WhenCaughtUp to switch" : "the new server catches up");
@@ -318,12 +329,20 @@ void Step::switched() {
                      "spec.cutover: the new server is active, so Abort would lose what was written to it: Rollback "
                      "first, then Abort");
     if (spec_.cutover == Cutover::rollback && !request.done) {
+        if (seen_.running) {
+            act({ActionKind::cancel_verb});  // the watch; the switch stands
+            return again(kSoon);
+        }
         if (!carry_out(Verb::rollback)) return;
         request.turnout_generation = seen_.turnout->generation;
         return run(Verb::rollback, switch_command("ROLLBACK"));
     }
     const auto since = parse_time(status().watched_since).value_or(seen_.now);
-    const bool watched = seen_.now - since >= spec_.watch;
+    const VerbResult* const last = seen_.last ? &*seen_.last : nullptr;
+    const bool compared = last != nullptr && last->verb == Verb::switch_over && last->done && last->window &&
+                          last->window->generation == seen_.turnout->generation && !spec_.rollback_if.empty();
+    const bool watched = compared || seen_.now - since >= spec_.watch;
+    if (watched_now()) return tell_watch();
     if (spec_.finish == Finish::after_watch && watched && spec_.cutover != Cutover::rollback) {
         if (!carry_out(Verb::finish)) return;
         return run(Verb::finish, "FINISH");
@@ -331,10 +350,21 @@ void Step::switched() {
     if (!watched)
         again(std::max<std::chrono::milliseconds>(
             std::chrono::duration_cast<std::chrono::milliseconds>(spec_.watch - (seen_.now - since)), 1s));
+    if (!watched && !spec_.rollback_if.empty())
+        return ready(Truth::yes, "NotWatched",
+                     "clients are served by the new server, and nobody compares any more, since the operator or the "
+                     "proxy was started again: spec.watch.rollbackIf has no effect");
     ready(Truth::yes, spec_.finish == Finish::after_watch ? "Watching" : "Switched",
           spec_.finish == Finish::after_watch ? "clients are served by the new server, which is watched before finish"
                                               : "clients are served by the new server; spec.finish: AfterWatch gives "
                                                 "up the way back");
+}
+
+void Step::tell_watch() {
+    again(kSteady);
+    ready(Truth::yes, "Watching",
+          "clients are served by the new server, which is compared with the old one" +
+              (spec_.rollback_if.empty() ? std::string() : ": it is left again by itself if " + spec_.rollback_if));
 }
 
 void Step::finished() {
@@ -432,7 +462,10 @@ void Step::tear_down() {
 
 void Step::take_request() {
     Request& request = status().request;
-    if (request.cutover != name(spec_.cutover)) request = {std::string(name(spec_.cutover)), false, 0};
+    if (request.cutover != name(spec_.cutover)) request = {std::string(name(spec_.cutover)), false, 0, ""};
+    const bool undone = !seen_.running && seen_.last && !seen_.last->undone.empty() && seen_.last->window &&
+                        request.turnout_generation != 0 && seen_.last->window->generation > request.turnout_generation;
+    if (undone) request.outcome = "rolled back by itself: " + seen_.last->undone;
     // The generation has moved since it was begun: it was carried out, even if nobody was left to hear the answer.
     if (!request.done && request.turnout_generation != 0 && seen_.turnout &&
         seen_.turnout->generation > request.turnout_generation)
@@ -477,7 +510,11 @@ void Step::tell_turnout() {
     status().active = turnout.active;
     status().turnout_generation = turnout.generation;
     if (turnout.active == "blue") status().watched_since.clear();
-    if (seen_.last && seen_.last->window) status().window = seen_.last->window;
+    const auto& heard = seen_.last ? seen_.last->window : std::nullopt;
+    if (turnout.window)
+        status().window = turnout.window;
+    else if (heard && heard->generation == turnout.generation)
+        status().window = heard;
     const bool green = turnout.active == "green";
     if (!turnout.active.empty())
         set(condition::switched, green ? Truth::yes : Truth::no, green ? "NewServerActive" : "OldServerActive",
@@ -503,6 +540,8 @@ std::string Step::switch_command(std::string_view verb) const {
                quoted(spec_.pinned) + " LONG_TRANSACTIONS " + quoted(spec_.long_transactions);
     if (spec_.bypassing == "end") command += " END_BYPASSING";
     if (spec_.verify) command += " VERIFY";
+    if (verb == "SWITCH" && !spec_.rollback_if.empty())
+        command += " WATCH " + quoted(duration_text(spec_.watch)) + " ROLLBACK_IF " + quoted(spec_.rollback_if);
     return command;
 }
 
@@ -516,12 +555,14 @@ void Step::note_transitions() {
         const Condition* const was = before.find(now.type);
         if (was != nullptr && was->status == now.status && was->reason == now.reason) continue;
         const bool bad =
-            now.type == condition::terminal
-                ? now.status == Truth::yes && now.reason != "Finished" && now.reason != "Aborted"
-                : now.status == Truth::no && (now.reason == "VerbFailed" || now.type == condition::preflight_passed);
+            now.reason == "NotWatched" ||
+            (now.type == condition::terminal
+                 ? now.status == Truth::yes && now.reason != "Finished" && now.reason != "Aborted"
+                 : now.status == Truth::no && (now.reason == "VerbFailed" || now.type == condition::preflight_passed));
         note(bad, now.reason, now.message);
     }
-    if (seen_.last && seen_.last->window && before.window != status().window)
+    const std::int64_t known = before.window ? before.window->generation : 0;
+    if (status().window && status().window->generation != known)
         note(false, "Window",
              fmt::format("{} to {} in {:.1f} ms", status().window->from, status().window->to,
                          static_cast<double>(status().window->microseconds) / 1000));

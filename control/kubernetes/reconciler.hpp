@@ -47,6 +47,8 @@ struct TurnoutStatus {
     std::string progress;
     std::optional<std::int64_t> lag_bytes;  ///< the greatest
     std::string trouble;                    ///< why nobody is served, with what to do
+    bool watching = false;                  ///< a switch that was made is watched, and left again if things get worse
+    std::optional<Window> window{};         ///< of the switch that made this generation, where it is still known
 };
 
 enum class Verb { check, sync, switch_over, rollback, finish, abort };
@@ -60,7 +62,8 @@ struct VerbResult {
     std::vector<std::string> refusals;  ///< of a check: each with its remedy
     std::optional<Window> window;       ///< of a switch or a rollback
     WallClock::time_point ended;
-    int failures = 0;  ///< in a row, this one included
+    int failures = 0;      ///< in a row, this one included
+    std::string undone{};  ///< why a switch that was watched was left again; empty: it was not
 };
 
 /// What the operator found when it asked the old server itself, before anything is made.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "control/duration.hpp"
+#include "control/switch_watch.hpp"
 
 namespace turnout::kubernetes {
 
@@ -188,12 +189,17 @@ void read_policies(const Reader& reader, Spec& spec) {
     const json::object policies = reader.object("policies");
     const Reader inside = reader.inside(policies, "policies");
     spec.pinned = inside.word("pinned", std::array{"wait"sv, "end"sv, "refuse"sv});
-    spec.long_transactions = inside.word("longTransactions", std::array{"wait"sv, "cancel"sv});
+    spec.long_transactions = inside.word("longTransactions", std::array{"wait"sv, "cancel"sv, "read_only"sv});
     spec.bypassing = inside.word("bypassing", std::array{"refuse"sv, "end"sv});
     spec.verify = reader.flag("verify");
     const json::object watch = reader.object("watch");
-    const std::string duration = reader.inside(watch, "watch").duration("duration", "10m");
+    const Reader watching = reader.inside(watch, "watch");
+    const std::string duration = watching.duration("duration", "10m");
     spec.watch = control::parse_duration(duration).value_or(std::chrono::minutes(10));
+    spec.rollback_if = watching.text("rollbackIf");
+    if (!spec.rollback_if.empty() && !control::parse_watch_limits(spec.rollback_if))
+        watching.problem("rollbackIf",
+                         "'" + spec.rollback_if + "' is no limit: " + std::string(control::kWatchLimitsHint));
 }
 
 }  // namespace

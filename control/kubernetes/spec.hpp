@@ -73,6 +73,7 @@ struct Spec {
     std::string bypassing = "refuse";
     bool verify = false;
     std::chrono::milliseconds watch{std::chrono::minutes(10)};
+    std::string rollback_if;  ///< as ROLLBACK_IF takes it; empty: nobody compares
     ReclaimPolicy reclaim = ReclaimPolicy::retain;
     std::string traffic_service;  ///< which clients use; empty: they are pointed at the proxy by other means
     std::optional<WorkloadName> old_workload;

@@ -73,6 +73,7 @@ struct Request {
     std::string cutover;
     bool done = false;
     std::int64_t turnout_generation = 0;  ///< when it was begun; 0: not yet
+    std::string outcome{};                ///< why what was done was undone, a sentence; empty: it was not
     bool operator==(const Request&) const = default;
 };
 
@@ -98,6 +99,12 @@ struct Status {
 
     bool operator==(const Status&) const = default;
 };
+
+/// True where nothing differs but what is told for people to read: figures of the lag, wording. Such a change may wait.
+bool same_story(const Status& one, const Status& other);
+
+/// How often such changes are written at most: every watcher is sent each.
+inline constexpr std::chrono::seconds kStoryPause{10};
 
 /// Unknown members are left out; what is missing is as in an object that was just made.
 Status parse_status(const boost::json::object& status);

@@ -59,7 +59,7 @@ const std::vector<Rule>& rules() {
          {},
          "control/data_plane.hpp is the border that proxy/ includes, too: the standard library only"},
         // A client of the console and of Kubernetes' API server.
-        {"control/kubernetes/", {"control/"}, control + Prefixes{"openssl/"}, control_sentence},
+        {"control/kubernetes/", {"control/"}, control + Prefixes{"openssl/", "yaml-cpp/"}, control_sentence},
         {"control/console", {"control/", "protocol/"}, control, control_sentence},
         // The one place that runs other programs: pg_dump and pg_restore.
         {"control/pg_tools", {"control/"}, control + Prefixes{"boost/process/"}, control_sentence},

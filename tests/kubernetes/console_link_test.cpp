@@ -62,5 +62,19 @@ TEST(ConsoleLink, ReadsTheWindowOfASwitch) {
     EXPECT_EQ(*result.window, (Window{1180, 2, "blue", "green", ""}));
 }
 
+TEST(ConsoleLink, ReadsWhyASwitchWasLeftAgain) {
+    const VerbResult result =
+        read_answer(Verb::switch_over,
+                    R"({"outcome":"rolled_back","from":"green","to":"blue","generation":3,"window_us":990,"attempts":1,
+            "watch":{"rolled_back":true,"reason":"20 % of the requests fail"}})");
+    EXPECT_EQ(result.undone, "20 % of the requests fail");
+    EXPECT_EQ(result.window->to, "blue");
+}
+
+TEST(ConsoleLink, ARehearsalIsNoSwitch) {
+    EXPECT_EQ(read_answer(Verb::switch_over, R"({"outcome":"rehearsed","generation":2,"window_us":1180})").window,
+              std::nullopt);
+}
+
 }  // namespace
 }  // namespace turnout::kubernetes

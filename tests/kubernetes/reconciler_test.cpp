@@ -325,6 +325,89 @@ TEST(Cutover, ForthAndBackAndForthAgain) {
     EXPECT_EQ(after_applying(reconcile(wishing(next(seen, decision), "WhenCaughtUp"))), "SWITCH");
 }
 
+// ------------------------------------------------------------------------------------------- a switch that is watched
+
+Observed compared() {
+    Observed seen = wishing(serving("synced", "blue", 1), "WhenCaughtUp");
+    seen.spec["watch"] = {{"duration", "5m"}, {"rollbackIf", "errors=1%"}};
+    return seen;
+}
+
+/// The switch of compared() was made, and is watched.
+Observed compared_after_switch() {
+    Observed seen = compared();
+    seen = next(seen, reconcile(seen));
+    seen.turnout = TurnoutStatus{"switched", "green", 2, "", "", 0, "", true, Window{1180, 2, "blue", "green", ""}};
+    seen.running = Verb::switch_over;
+    return seen;
+}
+
+TEST(Watched, ASwitchIsAskedForWithItsLimits) {
+    const Decision decision = reconcile(compared());
+    ASSERT_FALSE(decision.actions.empty());
+    EXPECT_TRUE(decision.actions.back().command.ends_with(" WATCH '5m' ROLLBACK_IF 'errors=1%'"))
+        << decision.actions.back().command;
+}
+
+TEST(Watched, ItIsToldAsSwitchedWhileTheVerbStillRuns) {
+    const Decision decision = reconcile(compared_after_switch());
+    EXPECT_EQ(after_applying(decision), "");
+    EXPECT_EQ(decision.status.phase, Phase::switched);
+    EXPECT_EQ(reason(decision, condition::ready), "Watching");
+    ASSERT_TRUE(decision.status.window.has_value());
+    EXPECT_EQ(decision.status.window->microseconds, 1180);
+}
+
+TEST(Watched, AWishToGoBackEndsTheWatchFirst) {
+    Observed seen = compared_after_switch();
+    seen = wishing(next(seen, reconcile(seen)), "Rollback");
+    EXPECT_EQ(after_applying(reconcile(seen)), "cancel verb");
+    seen.running.reset();
+    seen.turnout->watching = false;
+    EXPECT_EQ(after_applying(reconcile(seen)), "ROLLBACK");
+}
+
+TEST(Watched, WhatWasLeftAgainByItselfStaysSoAndSaysWhy) {
+    Observed seen = compared_after_switch();
+    seen = next(seen, reconcile(seen));
+    seen.running.reset();
+    seen.turnout = TurnoutStatus{"synced", "blue", 3, "", "", 0, ""};
+    seen.last = VerbResult{Verb::switch_over,          true, "", {}, Window{990, 3, "green", "blue", ""}, seen.now, 0,
+                           "20 % of the requests fail"};
+    Decision decision = reconcile(seen);
+    EXPECT_EQ(after_applying(decision), "");
+    EXPECT_EQ(decision.status.phase, Phase::rolled_back);
+    // Also to an operator that was started again and has heard nothing.
+    seen = next(seen, decision);
+    seen.last.reset();
+    decision = reconcile(seen);
+    EXPECT_EQ(after_applying(decision), "");
+    EXPECT_EQ(reason(decision, condition::ready), "RolledBack");
+    EXPECT_NE(decision.status.find(condition::ready)->message.find("20 % of the requests fail"), std::string::npos);
+}
+
+TEST(Watched, AnOperatorThatWasStartedAgainSaysThatNobodyCompares) {
+    Observed seen = compared_after_switch();
+    seen = next(seen, reconcile(seen));
+    seen.running.reset();
+    seen.turnout->watching = false;
+    const Decision decision = reconcile(seen);
+    EXPECT_EQ(after_applying(decision), "");
+    EXPECT_EQ(reason(decision, condition::ready), "NotWatched");
+    EXPECT_TRUE(std::any_of(decision.notes.begin(), decision.notes.end(),
+                            [](const Note& note) { return note.warning && note.reason == "NotWatched"; }));
+}
+
+TEST(Watched, OnceTheWatchIsOverItMayFinish) {
+    Observed seen = compared_after_switch();
+    seen.spec["finish"] = "AfterWatch";
+    seen = next(seen, reconcile(seen));
+    seen.running.reset();
+    seen.turnout->watching = false;
+    seen.last = VerbResult{Verb::switch_over, true, "", {}, Window{1180, 2, "blue", "green", ""}, seen.now, 0};
+    EXPECT_EQ(after_applying(reconcile(seen)), "FINISH");
+}
+
 // ----------------------------------------------------------------------------------------------------- the finish
 
 Observed watching() {

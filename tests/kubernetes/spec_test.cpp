@@ -71,6 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{R"({"maxPause": "fast"})", "spec.maxPause", "100ms"},
                     Wrong{R"({"deadline": "0s"})", "spec.deadline", "duration"},
                     Wrong{R"({"policies": {"pinned": "kill"}})", "spec.policies.pinned", "refuse"},
+                    Wrong{R"({"watch": {"rollbackIf": "errors=many"}})", "spec.watch.rollbackIf", "latency=200%"},
                     Wrong{R"({"killdeployments": true})", "spec.killdeployments", "oldWorkload"},
                     Wrong{R"({"oldWorkload": {"kind": "Pod", "name": "x"}})", "spec.oldWorkload.kind", "Deployment"},
                     Wrong{R"({"tls": {"mode": "require"}})", "spec.tls.secretName", "tls.crt"},

@@ -48,6 +48,21 @@ TEST(Status, AConditionKeepsItsTimeUntilItsStatusChanges) {
     EXPECT_EQ(status.find("Ready")->since, "2027-01-15T08:00:07Z");
 }
 
+TEST(Status, FiguresAndWordingAreTheSameStory) {
+    Status one;
+    one.set("Ready", Truth::no, "Copying", "1 of 3 tables", kNow);
+    Status other = one;
+    other.lag_bytes = 7;
+    other.lag_read = "2027-01-15T08:00:00Z";
+    other.set("Ready", Truth::no, "Copying", "2 of 3 tables", kNow);
+    EXPECT_TRUE(same_story(one, other));
+    other.set("Ready", Truth::no, "Checking", "", kNow);
+    EXPECT_FALSE(same_story(one, other));
+    other = one;
+    other.request.turnout_generation = 3;
+    EXPECT_FALSE(same_story(one, other)) << "what has to be known after a crash does not wait";
+}
+
 TEST(Status, WhatOthersLeftThereIsNoHarm) {
     const Status status = parse_status({{"phase", 7}, {"conditions", "none"}, {"lastWindow", boost::json::array{}}});
     EXPECT_EQ(status, Status{});
