@@ -30,10 +30,16 @@ class ControlPlane {
     /// Starts it again; returns when it is ready.
     void start_api();
 
+    /// Starts it again with another certificate; what pods have for a CA is replaced afterwards.
+    void renew_certificate();
+
     /// As an administrator.
     kubernetes::Access access() const;
-    /// The folder of a pod's service account of this name in the namespace `default`, with CA, token and namespace.
+    /// The folder of a service account in a pod of the namespace `default`: CA and namespace; the token comes by
+    /// give_token().
     std::filesystem::path service_account() const { return directory_ / "account"; }
+    /// Asks for a new token of the service account `turnout-operator`, as a kubelet would, and puts it there.
+    void give_token() const;
     std::uint16_t port() const { return port_; }
     const std::filesystem::path& directory() const { return directory_; }
 
@@ -43,7 +49,10 @@ class ControlPlane {
     std::string must(std::vector<std::string> arguments, std::string input = {}) const;
 
   private:
+    std::filesystem::path authority() const { return certificates_ / "apiserver.crt"; }
+
     std::filesystem::path directory_;
+    std::filesystem::path certificates_;
     std::unique_ptr<support::Keeper> keeper_;
     std::uint16_t port_ = 0;
     std::uint16_t etcd_port_ = 0;

@@ -169,7 +169,12 @@ asio::awaitable<void> Kubelet::look_after(const Resource& kind) {
         if (pod->image.empty()) {
             pod->image = image;
             pod->labels = object_in(workload, {"spec", "template", "metadata", "labels"});
-            co_await start(*pod, workload, name);
+            try {
+                co_await start(*pod, workload, name);
+            } catch (...) {
+                pod->image.clear();  // the API server has gone in between: again
+                throw;
+            }
             const std::lock_guard lock(mutex_);
             ++starts_[key_of(kind, name)];
         }
@@ -201,12 +206,31 @@ asio::awaitable<void> Kubelet::look_after(const Resource& kind) {
 }
 
 asio::awaitable<void> Kubelet::start(Pod& pod, const json::object& workload, std::string name) {
+    co_await make_claims(workload, name);
     if (pod.image.starts_with("turnout")) {
         co_await start_turnout(pod, workload);
     } else if (major_of(pod.image) != 0) {
         co_await start_server(pod, container_of(workload));
     } else {
         co_await tell_hopeless(pod, name);
+    }
+}
+
+/// As the StatefulSet's controller does: the claims outlive it.
+asio::awaitable<void> Kubelet::make_claims(const json::object& workload, std::string name) {
+    for (const json::value& item : array_in(workload, {"spec", "volumeClaimTemplates"})) {
+        json::object claim = item.as_object();
+        const std::string claim_name = text_in(claim, {"metadata", "name"}) + "-" + name + "-0";
+        json::object made{{"apiVersion", "v1"},
+                          {"kind", "PersistentVolumeClaim"},
+                          {"metadata", json::object{{"name", claim_name}}},
+                          {"spec", object_in(claim, {"spec"})}};
+        const std::string path = client_.path(resource::claims);
+        try {
+            co_await client_.create(path, std::move(made));
+        } catch (const ApiRefusal& refusal) {
+            if (!refusal.conflict()) throw;  // it is of an earlier life
+        }
     }
 }
 
@@ -260,7 +284,6 @@ asio::awaitable<void> Kubelet::start_turnout(Pod& pod, const json::object& workl
     std::string toml = from_base64(text_in(config, {"data", "turnout.toml"})).value_or("");
     replace_all(toml, "/etc/turnout-rules", folder + "/rules");
     replace_all(toml, "/var/lib/turnout", folder + "/state");
-    replace_all(toml, "remote = true\n", "");  // the network leads to the socket
     replace_all(toml, "/run/turnout", folder + "/run");
     replace_all(toml, "0.0.0.0:5432", "127.0.0.1:" + std::to_string(pod.ports[5432]));
     replace_all(toml, "0.0.0.0:9632", "127.0.0.1:" + std::to_string(pod.ports[9632]));
@@ -320,15 +343,13 @@ asio::awaitable<void> Kubelet::lead_services() {
             const auto number = static_cast<std::uint16_t>(number_in(entry.as_object(), {"port"}));
             const auto target = number_in(entry.as_object(), {"targetPort"});
             std::optional<std::uint16_t> to;
-            std::string console;
             for (const auto& [key, pod] : pods_) {
                 const auto found = pod->ports.find(target == 0 ? number : target);
                 if (!pod->ready || found == pod->ports.end()) continue;
                 if (!matches(object_in(service, {"spec", "selector"}), pod->labels)) continue;
                 to = found->second;
-                if (!pod->directory.empty()) console = (pod->directory / "run" / ".s.PGSQL.6432").string();
             }
-            network_.lead(name, number, to, console);
+            network_.lead(name, number, to);
         }
     }
     for (const auto& [name, same] : services_)

@@ -57,6 +57,7 @@ class Kubelet {
     boost::asio::awaitable<void> round();
     boost::asio::awaitable<void> look_after(const kubernetes::Resource& kind);
     boost::asio::awaitable<void> start(Pod& pod, const boost::json::object& workload, std::string name);
+    boost::asio::awaitable<void> make_claims(const boost::json::object& workload, std::string name);
     boost::asio::awaitable<void> start_server(Pod& pod, const boost::json::object& container);
     boost::asio::awaitable<void> start_turnout(Pod& pod, const boost::json::object& workload);
     boost::asio::awaitable<void> tell_hopeless(Pod& pod, std::string name);

@@ -9,9 +9,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -20,6 +17,8 @@
 #include <fstream>
 #include <future>
 #include <stdexcept>
+#include <string_view>
+#include <utility>
 
 namespace turnout::apiserver {
 
@@ -30,7 +29,7 @@ struct Network::Listener {
     explicit Listener(asio::io_context& context) : acceptor(context) {}
     tcp::acceptor acceptor;
     std::atomic<int> to{0};  ///< 0: nowhere
-    std::string console;     ///< of the listener's thread
+    std::string told;        ///< the Service, if its verbs are told
 };
 
 namespace {
@@ -52,27 +51,48 @@ asio::awaitable<void> pump(From& from, To& to) {
     if (error != asio::error::eof) from.close(ignored);
 }
 
-/// The StartupMessage, or whatever else begins a connection; a wish for TLS is declined. Empty: the client is gone.
-asio::awaitable<std::string> startup(tcp::socket& from) {
+/// The verb that a message to a console begins, "turnout SYNC"; empty: none.
+std::string verb_in(std::string_view piece) {
+    for (const char* const verb : {"CHECK", "SYNC", "SWITCH", "ROLLBACK", "FINISH", "ABORT"}) {
+        const auto at = piece.find(verb);
+        if (at == std::string_view::npos || piece.find("AS JSON", at) == std::string_view::npos) continue;
+        return std::string("turnout ") + verb;
+    }
+    return {};
+}
+
+/// True at the end of a console's answer.
+bool is_over(std::string_view piece) { return piece.ends_with(std::string_view("Z\0\0\0\5I", 6)); }
+
+using Socket = tcp::socket;
+
+asio::awaitable<void> carry_questions(Socket& from, Socket& to, std::string& verb, const Passing& passing) {
+    std::array<char, 16 * 1024> piece;
+    boost::system::error_code error;
     for (;;) {
-        boost::system::error_code error;
-        std::array<unsigned char, 8> head{};
-        co_await asio::async_read(from, asio::buffer(head), asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return std::string();
         const std::size_t size =
-            (std::size_t{head[0]} << 24) | (std::size_t{head[1]} << 16) | (std::size_t{head[2]} << 8) | head[3];
-        const bool encryption = size == 8 && head[4] == 0x04 && head[5] == 0xd2;  // SSLRequest, GSSENCRequest
-        if (encryption && (head[7] == 0x2f || head[7] == 0x30)) {
-            co_await asio::async_write(from, asio::buffer("N", 1), asio::redirect_error(asio::use_awaitable, error));
-            continue;
-        }
-        if (size < 8 || size > 10'000) co_return std::string();
-        std::string message(size, '\0');
-        std::copy(head.begin(), head.end(), message.begin());
-        co_await asio::async_read(from, asio::buffer(message.data() + 8, size - 8),
-                                  asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return std::string();
-        co_return message;
+            co_await from.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        const std::string begun = verb_in({piece.data(), size});
+        if (!begun.empty() && !passing(begun, Moment::before)) co_return;
+        co_await asio::async_write(to, asio::buffer(piece, size), asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        if (!begun.empty() && !passing(begun, Moment::during)) co_return;
+        if (!begun.empty()) verb = begun;
+    }
+}
+
+asio::awaitable<void> carry_answers(Socket& from, Socket& to, std::string& verb, const Passing& passing) {
+    std::array<char, 16 * 1024> piece;
+    boost::system::error_code error;
+    for (;;) {
+        const std::size_t size =
+            co_await from.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        const bool answered = !verb.empty() && is_over({piece.data(), size});
+        if (answered && !passing(std::exchange(verb, {}), Moment::after)) co_return;
+        co_await asio::async_write(to, asio::buffer(piece, size), asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
     }
 }
 
@@ -95,8 +115,7 @@ Network::~Network() {
     ::umount2("/etc/hosts", MNT_DETACH);
 }
 
-void Network::lead(const std::string& service, std::uint16_t port, std::optional<std::uint16_t> to,
-                   const std::string& console) {
+void Network::lead(const std::string& service, std::uint16_t port, std::optional<std::uint16_t> to) {
     const std::lock_guard lock(mutex_);
     if (!addresses_.contains(service)) {
         addresses_.emplace(service, static_cast<int>(addresses_.size()) + 1);
@@ -106,14 +125,19 @@ void Network::lead(const std::string& service, std::uint16_t port, std::optional
     if (!listener) {
         listener = std::make_shared<Listener>(context_);
         const tcp::endpoint endpoint(address(addresses_.at(service)), port);
+        if (told_.contains(service)) listener->told = service;
         listener->acceptor.open(tcp::v4());
         listener->acceptor.set_option(tcp::acceptor::reuse_address(true));
         listener->acceptor.bind(endpoint);
         listener->acceptor.listen();
         asio::co_spawn(context_, accept(listener), asio::detached);
     }
-    asio::post(context_, [listener, console] { listener->console = console; });
     listener->to = to.value_or(0);
+}
+
+void Network::tell_verbs(std::string service, Passing passing) {
+    const std::lock_guard lock(mutex_);
+    told_.insert_or_assign(std::move(service), std::move(passing));
 }
 
 void Network::forget(const std::string& service) {
@@ -145,37 +169,31 @@ asio::awaitable<void> Network::accept(std::shared_ptr<Listener> listener) {
         if (error) co_return;
         const int to = listener->to;
         if (to != 0)
-            asio::co_spawn(context_, carry(std::move(socket), static_cast<std::uint16_t>(to), listener->console),
+            asio::co_spawn(context_, carry(std::move(socket), static_cast<std::uint16_t>(to), listener->told),
                            asio::detached);
     }
 }
 
-asio::awaitable<void> Network::carry(Socket from, std::uint16_t port, std::string console) {
+asio::awaitable<void> Network::carry(Socket from, std::uint16_t port, std::string told) {
     using namespace asio::experimental::awaitable_operators;
     boost::system::error_code error;
-    std::string begun;
-    if (!console.empty()) {
-        begun = co_await startup(from);
-        if (begun.empty()) co_return;
-        const std::string wanted("database\0turnout\0", 17);
-        if (begun.find(wanted) != std::string::npos) {
-            asio::local::stream_protocol::socket to(context_);
-            const asio::local::stream_protocol::endpoint endpoint(console);
-            co_await to.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
-            if (error) co_return;
-            co_await asio::async_write(to, asio::buffer(begun), asio::redirect_error(asio::use_awaitable, error));
-            co_await (pump(from, to) && pump(to, from));
-            co_return;
-        }
-    }
     Socket to(context_);
     const tcp::endpoint endpoint(asio::ip::address_v4::loopback(), port);
     co_await to.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return;
     from.set_option(tcp::no_delay(true), error);
     to.set_option(tcp::no_delay(true), error);
-    co_await asio::async_write(to, asio::buffer(begun), asio::redirect_error(asio::use_awaitable, error));
-    co_await (pump(from, to) && pump(to, from));
+    if (told.empty()) {
+        co_await (pump(from, to) && pump(to, from));
+        co_return;
+    }
+    std::string verb;
+    const Passing passing = [this, told](const std::string& step, Moment moment) {
+        const std::lock_guard lock(mutex_);
+        const Passing& now = told_.at(told);
+        return now && now(step, moment);
+    };
+    co_await (carry_questions(from, to, verb, passing) || carry_answers(to, from, verb, passing));
 }
 
 }  // namespace turnout::apiserver

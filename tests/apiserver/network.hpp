@@ -16,6 +16,8 @@
 #include <thread>
 #include <utility>
 
+#include "tests/apiserver/passing.hpp"
+
 namespace turnout::apiserver {
 
 /// All functions may be called from any thread.
@@ -28,12 +30,13 @@ class Network {
     Network& operator=(const Network&) = delete;
 
     /// From now on connections to the Service's port reach the port of 127.0.0.1, or are refused. Those that stand
-    /// stay. Connections that ask for the database `turnout` reach the Unix socket `console` instead, where there is
-    /// one.
-    void lead(const std::string& service, std::uint16_t port, std::optional<std::uint16_t> to,
-              const std::string& console = {});
+    /// stay.
+    void lead(const std::string& service, std::uint16_t port, std::optional<std::uint16_t> to);
     /// The name is known no more.
     void forget(const std::string& service);
+    /// Tells the verbs that pass to that Service's proxy: "turnout SWITCH". To be called before anything leads there;
+    /// without `passing` nothing passes any more, and the former one is not in use when this returns.
+    void tell_verbs(std::string service, Passing passing);
     /// Where a Service's port leads now.
     std::optional<std::uint16_t> leads_to(const std::string& service, std::uint16_t port) const;
 
@@ -41,11 +44,12 @@ class Network {
     using Socket = boost::asio::ip::tcp::socket;
     struct Listener;
     boost::asio::awaitable<void> accept(std::shared_ptr<Listener> listener);
-    boost::asio::awaitable<void> carry(Socket from, std::uint16_t to, std::string console);
+    boost::asio::awaitable<void> carry(Socket from, std::uint16_t to, std::string told);
     void write_hosts() const;
 
     std::filesystem::path hosts_;
     mutable std::mutex mutex_;
+    std::map<std::string, Passing> told_;   ///< by Service
     std::map<std::string, int> addresses_;  ///< by Service: the last byte
     std::map<std::pair<std::string, std::uint16_t>, std::shared_ptr<Listener>> listeners_;
     boost::asio::io_context context_{1};

@@ -4,16 +4,47 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 #include <thread>
+#include <utility>
+#include <vector>
+
+#include "control/kubernetes/api_client.hpp"
+#include "control/kubernetes/fields.hpp"
 
 namespace turnout::apiserver {
 
+namespace json = boost::json;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// The PgUpgrade `app`; empty: there is none, or the server is away. kubectl would take a hundred times as long.
+json::object upgrade(const ControlPlane& plane) {
+    boost::asio::io_context context(1);
+    kubernetes::ApiClient client(context.get_executor(), plane.access());
+    json::object found;
+    boost::asio::co_spawn(context, client.get(client.path(kubernetes::resource::upgrades, "app")),
+                          [&found](std::exception_ptr thrown, json::object object) {
+                              if (!thrown) found = std::move(object);
+                          });
+    context.run();
+    return found;
+}
+
+}  // namespace
 
 std::string manifest(const std::string& name) { return std::string(TURNOUT_SOURCE_DIR) + "/deploy/kubernetes/" + name; }
 
@@ -24,6 +55,7 @@ Stage::Stage(std::string rbac) {
         plane.must({"apply", "-f", manifest("rbac.yaml")});
     else
         plane.must({"apply", "-f", "-"}, rbac);
+    plane.give_token();
     plane.must({"create", "secret", "generic", "postgres-superuser", "--from-literal=username=postgres",
                 "--from-literal=password=the superuser's"});
     plane.must({"apply", "-f", manifest("sample/old-server.yaml")});
@@ -38,52 +70,69 @@ Stage::Stage(std::string rbac) {
 
 Stage::~Stage() {
     if (testing::Test::HasFailure()) {
-        std::cout << plane.kubectl({"get", "pgu", "app", "-o", "yaml"}).out << "\n---- operator\n"
-                  << operator_log() << "\n---- turnout\n"
+        std::cout << plane.kubectl({"get", "pgu", "app", "-o", "yaml"}).out << "\n---- turnout\n"
                   << kubelet->log("deployments/app-turnout") << std::endl;
+        for (const auto& [identity, pid] : operators_)
+            std::cout << "\n---- " << identity << "\n" << operator_log(identity) << std::endl;
     }
-    kill_operator();
+    while (!operators_.empty()) kill_operator(std::string(operators_.begin()->first));
     kubelet.reset();
 }
 
-void Stage::start_operator(const std::string& identity) {
-    operator_ = support::spawn({.arguments = {TURNOUT_PROGRAM, "operator", "--service-account",
-                                              plane.service_account().string(), "--identity", identity},
-                                .directory = plane.directory(),
-                                .output = plane.directory() / "operator.log"});
+void Stage::start_operator(const std::string& identity, const std::filesystem::path& kubeconfig) {
+    std::vector<std::string> arguments{TURNOUT_PROGRAM, "operator", "--identity", identity};
+    if (kubeconfig.empty())
+        arguments.insert(arguments.end(), {"--service-account", plane.service_account().string()});
+    else
+        arguments.insert(arguments.end(), {"--kubeconfig", kubeconfig.string()});
+    operators_[identity] =
+        support::spawn({.arguments = std::move(arguments), .directory = plane.directory(), .output = log_of(identity)});
 }
 
-void Stage::kill_operator() {
-    if (operator_ <= 0) return;
-    ::kill(operator_, SIGKILL);
-    ::waitpid(operator_, nullptr, 0);
-    operator_ = -1;
+void Stage::kill_operator(const std::string& identity) {
+    const auto found = operators_.find(identity);
+    if (found == operators_.end()) return;
+    ::kill(found->second, SIGKILL);
+    ::waitpid(found->second, nullptr, 0);
+    operators_.erase(found);
 }
 
-int Stage::stop_operator() {
-    ::kill(operator_, SIGTERM);
-    const auto status = support::wait_for_exit(operator_, 30s);
+int Stage::stop_operator(const std::string& identity) {
+    const pid_t pid = operator_pid(identity);
+    if (pid == 0) return -1;
+    ::kill(pid, SIGTERM);
+    const auto status = support::wait_for_exit(pid, 30s);
     if (!status) return -1;
-    operator_ = -1;
+    operators_.erase(identity);
     return WIFEXITED(*status) ? WEXITSTATUS(*status) : -1;
 }
 
-bool Stage::operator_runs() {
-    if (operator_ <= 0) return false;
-    if (!support::wait_for_exit(operator_, 0ms)) return true;
-    operator_ = -1;
+bool Stage::operator_runs(const std::string& identity) {
+    const pid_t pid = operator_pid(identity);
+    if (pid == 0) return false;
+    if (!support::wait_for_exit(pid, 0ms)) return true;
+    operators_.erase(identity);
     return false;
 }
 
-std::string Stage::operator_log() const {
-    std::ifstream stream(plane.directory() / "operator.log", std::ios::binary);
+pid_t Stage::operator_pid(const std::string& identity) const {
+    const auto found = operators_.find(identity);
+    return found == operators_.end() ? 0 : found->second;
+}
+
+std::string Stage::operator_log(const std::string& identity) const {
+    std::ifstream stream(log_of(identity), std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-void Stage::forget_log() const { std::ofstream(plane.directory() / "operator.log", std::ios::trunc); }
+void Stage::forget_log(const std::string& identity) const { std::ofstream(log_of(identity), std::ios::trunc); }
+
+std::string Stage::leader() const {
+    return plane.kubectl({"get", "lease", "turnout-operator", "-o", "jsonpath={.spec.holderIdentity}"}).out;
+}
 
 bool Stage::until(const std::function<bool()>& holds, const std::string& what) {
-    const auto deadline = std::chrono::steady_clock::now() + 2min;
+    const auto deadline = std::chrono::steady_clock::now() + 5min;
     while (!holds()) {
         if (std::chrono::steady_clock::now() > deadline) {
             ADD_FAILURE() << "waited in vain until " << what;
@@ -95,7 +144,17 @@ bool Stage::until(const std::function<bool()>& holds, const std::string& what) {
 }
 
 std::string Stage::look(const std::string& jsonpath) const {
-    return plane.kubectl({"get", "pgu", "app", "-o", "jsonpath=" + jsonpath}).out;
+    const json::object object = upgrade(plane);
+    const json::object* inside = &object;
+    std::istringstream steps(jsonpath.substr(2, jsonpath.size() - 3));
+    std::string step;
+    std::string found;
+    while (inside != nullptr && std::getline(steps, step, '.')) {
+        const json::value* const value = inside->if_contains(step);
+        found = value == nullptr ? "" : value->is_string() ? value->as_string().c_str() : json::serialize(*value);
+        inside = value == nullptr ? nullptr : value->if_object();
+    }
+    return found;
 }
 
 bool Stage::until_phase(const std::string& phase) {
@@ -103,11 +162,35 @@ bool Stage::until_phase(const std::string& phase) {
 }
 
 std::string Stage::condition(const std::string& type, const std::string& member) const {
-    return look("{.status.conditions[?(@.type==\"" + type + "\")]." + member + "}");
+    const json::object object = upgrade(plane);
+    for (const json::value& item : kubernetes::array_in(object, {"status", "conditions"}))
+        if (kubernetes::text_in(item.as_object(), {"type"}) == type)
+            return kubernetes::text_in(item.as_object(), {member});
+    return {};
 }
 
 void Stage::patch(const std::string& spec) const {
     plane.must({"patch", "pgu", "app", "--type=merge", "-p", "{\"spec\":" + spec + "}"});
+}
+
+void Stage::apply(const std::string& spec) const {
+    const std::string merged = plane.must({"patch", "--local", "--type=merge", "-o", "json", "-p",
+                                           "{\"spec\":" + spec + "}", "-f", manifest("sample/pgupgrade.yaml")});
+    plane.must({"apply", "-f", "-"}, merged);
+}
+
+bool Stage::exists(const std::string& object) const { return plane.kubectl({"get", object}).done(); }
+
+void Stage::expect_nothing_noticed(const bench::Ledger& ledger) const {
+    const bench::Totals totals = ledger.totals();
+    EXPECT_GT(totals.writes, 0u);
+    EXPECT_EQ(totals.errors, 0u);
+    EXPECT_EQ(totals.reconnects, 0u);
+    EXPECT_EQ(totals.unknown, 0u);
+    for (const std::string& text : totals.error_texts) ADD_FAILURE() << text;
+    const bench::Audit audit = bench::audit({&ledger}, conninfo());
+    EXPECT_TRUE(audit.clean()) << audit.summary();
+    std::cout << totals.writes << " writes acknowledged; " << audit.summary() << std::endl;
 }
 
 void Stage::tell(const std::string& step) const {

@@ -3,10 +3,13 @@
 
 #include <sys/types.h>
 
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "bench/ledger.hpp"
 #include "tests/apiserver/control_plane.hpp"
 #include "tests/apiserver/kubelet.hpp"
 
@@ -14,19 +17,26 @@ namespace turnout::apiserver {
 
 class Stage {
   public:
+    static constexpr const char* kOperator = "operator-0";
+
     /// `rbac` is applied instead of the shipped rbac.yaml where it is given.
     explicit Stage(std::string rbac = {});
     ~Stage();
 
-    void start_operator(const std::string& identity = "operator-0");
+    /// As a pod of the service account would, or by that kubeconfig.
+    void start_operator(const std::string& identity = kOperator, const std::filesystem::path& kubeconfig = {});
     /// SIGKILL.
-    void kill_operator();
+    void kill_operator(const std::string& identity = kOperator);
     /// SIGTERM; the exit status.
-    int stop_operator();
-    bool operator_runs();
+    int stop_operator(const std::string& identity = kOperator);
+    bool operator_runs(const std::string& identity = kOperator);
+    /// 0: it does not run.
+    pid_t operator_pid(const std::string& identity = kOperator) const;
     /// What it said.
-    std::string operator_log() const;
-    void forget_log() const;
+    std::string operator_log(const std::string& identity = kOperator) const;
+    void forget_log(const std::string& identity = kOperator) const;
+    /// Which operator the Lease names.
+    std::string leader() const;
 
     /// Waits until the condition holds; fails the test with everything that is known if it does not for two minutes.
     bool until(const std::function<bool()>& holds, const std::string& what);
@@ -36,6 +46,12 @@ class Stage {
     std::string condition(const std::string& type, const std::string& member = "status") const;
     void patch(const std::string& spec) const;  ///< of `app`: {"cutover":"Rollback"}
 
+    /// Applies the sample's object with these members of its spec changed.
+    void apply(const std::string& spec) const;
+    /// True when there is such an object: exists("deployment/app-turnout").
+    bool exists(const std::string& object) const;
+    /// Of a load that has stopped: no error, nothing lost, nothing doubled.
+    void expect_nothing_noticed(const bench::Ledger& ledger) const;
     /// What `kubectl get pgu` says, for the log of the test.
     void tell(const std::string& step) const;
     /// As the application, through the Service `postgres`.
@@ -45,7 +61,8 @@ class Stage {
     std::unique_ptr<Kubelet> kubelet;
 
   private:
-    pid_t operator_ = -1;
+    std::filesystem::path log_of(const std::string& identity) const { return plane.directory() / (identity + ".log"); }
+    std::map<std::string, pid_t> operators_;
 };
 
 /// The path of a file in deploy/kubernetes.

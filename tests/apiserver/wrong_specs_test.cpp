@@ -22,10 +22,7 @@ TEST(WrongSpecs, EndInAConditionThatNamesTheField) {
           Case{R"({"olddbhost":"no-such-host","trafficService":null})", "spec.olddbhost"},
           Case{R"({"databases":["no_such_database"]})", "spec.databases"},
           Case{R"({"image":"postgres:12"})", "spec.image"}, Case{R"({"image":"postgres:99"})", "spec.image"}}) {
-        const std::string merged =
-            stage.plane.must({"patch", "--local", "--type=merge", "-o", "json", "-p",
-                              "{\"spec\":" + std::string(wrong.change) + "}", "-f", manifest("sample/pgupgrade.yaml")});
-        stage.plane.must({"apply", "-f", "-"}, merged);
+        stage.apply(wrong.change);
         EXPECT_TRUE(stage.until(
             [&] { return stage.condition("Ready", "message").find(wrong.field) != std::string::npos; }, wrong.change));
         EXPECT_EQ(stage.condition("Ready"), "False") << wrong.change;
