@@ -40,8 +40,7 @@ TEST_F(ApiServer, ThatHasForgottenIsListedAgain) {
     ASSERT_NO_FATAL_FAILURE(begin());
     // The world moves on while it cannot hear; a server that was started again knows nothing from before.
     ::kill(stage_.operator_pid(), SIGSTOP);
-    for (int i = 0; i < 10; ++i)
-        stage_.plane.must({"create", "configmap", "something-" + std::to_string(i)});
+    for (int i = 0; i < 10; ++i) stage_.plane.must({"create", "configmap", "something-" + std::to_string(i)});
     stage_.plane.kill_api();
     stage_.plane.start_api();
     stage_.forget_log();
@@ -62,7 +61,8 @@ TEST_F(ApiServer, ThatTakesATokenBackIsAskedWithTheNextOne) {
     stage_.plane.must({"create", "serviceaccount", "turnout-operator"});
     ASSERT_TRUE(logged("401"));
     stage_.plane.give_token();
-    if (!stage_.operator_runs()) stage_.start_operator();  // the lease was lost meanwhile, and a kubelet starts it again
+    if (!stage_.operator_runs())
+        stage_.start_operator();  // the lease was lost meanwhile, and a kubelet starts it again
     expect_hears();
 }
 

@@ -45,8 +45,7 @@ std::string status_step(const json::object& status) {
 
 /// Where a merge patch leads a Service.
 std::string service_step(const json::object& patch) {
-    const std::string to =
-        kubernetes::text_in(patch, {"spec", "selector", "app.kubernetes.io/component"});
+    const std::string to = kubernetes::text_in(patch, {"spec", "selector", "app.kubernetes.io/component"});
     return to.empty() ? "the old server" : "the " + to;
 }
 
@@ -54,7 +53,8 @@ std::string service_step(const json::object& patch) {
 asio::awaitable<void> until_gone(tcp::socket& socket) {
     std::array<char, 64> piece{};
     boost::system::error_code error;
-    while (!error) co_await socket.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
+    while (!error)
+        co_await socket.async_read_some(asio::buffer(piece), asio::redirect_error(asio::use_awaitable, error));
 }
 
 }  // namespace
@@ -66,9 +66,8 @@ std::string step_of(const std::string& method, const std::string& target, const 
     const auto kind = path.find('/', space + 12);
     if (space == std::string::npos || kind == std::string::npos) return method + " " + path;
     const std::string what = path.substr(kind + 1);
-    if (what.starts_with("leases")) return {};
+    if (what.starts_with("leases") || what == "events") return {};
     const json::object object = parsed(body);
-    if (what == "events") return "event " + kubernetes::text_in(object, {"reason"});
     if (what.ends_with("/status")) return status_step(kubernetes::object_in(object, {"status"}));
     if (what.starts_with("pgupgrades/"))
         return kubernetes::array_in(object, {"metadata", "finalizers"}).empty() ? "finalizer away" : "finalizer set";

@@ -30,7 +30,8 @@ class Crossing {
     using Socket = boost::asio::ip::tcp::socket;
     boost::asio::awaitable<void> accept();
     boost::asio::awaitable<void> carry(Socket from);
-    boost::asio::awaitable<void> ask(Socket& from, const boost::beast::http::request<boost::beast::http::string_body>& request,
+    boost::asio::awaitable<void> ask(Socket& from,
+                                     const boost::beast::http::request<boost::beast::http::string_body>& request,
                                      std::string step);
 
     boost::asio::io_context context_{1};
@@ -42,7 +43,8 @@ class Crossing {
 };
 
 /// What a request does, in words that are the same each time: "apply statefulsets/app-green", "status Switched Ready:
-/// Watching". Empty: it changes nothing, or only the lease.
+/// Watching". Empty: it changes nothing, or only the lease, or is an
+/// Event, which is for people alone.
 std::string step_of(const std::string& method, const std::string& target, const std::string& body);
 
 }  // namespace turnout::apiserver

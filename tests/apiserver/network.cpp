@@ -112,6 +112,7 @@ Network::Network(std::filesystem::path hosts) : hosts_(std::move(hosts)) {
 Network::~Network() {
     context_.stop();
     thread_.join();
+    listeners_.clear();  // before the context that their sockets live on
     ::umount2("/etc/hosts", MNT_DETACH);
 }
 

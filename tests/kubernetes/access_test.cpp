@@ -76,7 +76,8 @@ TEST_F(Kubeconfig, IsReadAsYaml) {
 }
 
 TEST_F(Kubeconfig, MayBeJson) {
-    const Access access = read(R"({"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+    const Access access =
+        read(R"({"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
         "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:8080"}}], "users": [{"name": "u", "user": {}}]})");
     EXPECT_EQ(access.host, "127.0.0.1");
     EXPECT_EQ(access.port, 8080);
