@@ -79,6 +79,22 @@ bool is_repetition(const PgError& error) {
            std::find(std::begin(kDuplicates), std::end(kDuplicates), error.sqlstate()) != std::end(kDuplicates);
 }
 
+/// A foreign key locks two tables, and the apply worker, which goes on meanwhile, may lock them the other way round.
+/// The server then refuses one of the two: the worker begins again by itself, and so does this.
+asio::awaitable<void> restore_entry(PgConnection& target, const std::string& statement) {
+    constexpr std::string_view kDeadlock = "40P01";
+    constexpr int kTries = 20;
+    for (int tries = 1;; ++tries) {
+        try {
+            co_await target.query_by(Clock::time_point::max(), statement);
+            co_return;
+        } catch (const PgError& error) {
+            if (is_repetition(error)) co_return;
+            if (error.sqlstate() != kDeadlock || tries == kTries) throw;
+        }
+    }
+}
+
 }  // namespace
 
 std::string without_client_lines(std::string_view script) {
@@ -163,13 +179,7 @@ asio::awaitable<void> SchemaCopy::restore_after(const Cluster& cluster, PgConnec
     if (entries.empty()) co_return;
     const std::string sql = co_await script(std::move(entries));
     const PgConnection::Ptr target = co_await cluster.connect(target_, database_);
-    for (const std::string& statement : split_entries(sql)) {
-        try {
-            co_await target->query_by(Clock::time_point::max(), statement);
-        } catch (const PgError& error) {
-            if (!is_repetition(error)) throw;
-        }
-    }
+    for (const std::string& statement : split_entries(sql)) co_await restore_entry(*target, statement);
 }
 
 }  // namespace turnout::control

@@ -267,12 +267,13 @@ TEST_F(Hostile, ServersThatSayNonsense) {
     for (const Scripted& scene : scripted) {
         const unsigned played = hostile_->played();
         hostile_->play(scene.script);
-        const Socket mallory(plane_->port());
-        mallory.send(startup("mallory"));
-        mallory.send(flood);
-        mallory.receive(1, 50);
-        expect_service(scene.name);
-        mallory.hang_up();
+        {
+            const Socket mallory(plane_->port());
+            mallory.send(startup("mallory"));
+            mallory.send(flood);
+            mallory.receive(1, 50);
+            expect_service(scene.name);
+        }
         hostile_->hang_up();
         ASSERT_NO_FATAL_FAILURE(expect_only_witnesses()) << scene.name;
         EXPECT_GT(hostile_->played(), played) << scene.name << " was not played";
