@@ -38,7 +38,7 @@ install(FILES "${TURNOUT_DOCUMENTS}/changelog.gz" DESTINATION /usr/share/doc/tur
 install(FILES "${deploy}/debian/lintian-overrides" DESTINATION /usr/share/lintian/overrides RENAME turnout)
 
 set(CPACK_GENERATOR DEB)
-set(CPACK_PACKAGING_INSTALL_PREFIX /)
+set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PACKAGE_CONTACT "The authors of turnout <turnout@localhost>")

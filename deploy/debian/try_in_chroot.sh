@@ -48,8 +48,9 @@ there /usr/bin/turnout root:root 755
 there /etc/turnout/turnout.toml root:turnout 640
 for unit in service socket; do there "/lib/systemd/system/turnout.$unit" root:root 644; done
 # A minimal system leaves out manual pages: they are looked for in the package itself.
+contents=$(dpkg-deb --contents "$package")
 for page in man1/turnout.1.gz man5/turnout.toml.5.gz; do
-    dpkg-deb --contents "$package" | grep -q "/usr/share/man/$page" || die "the package lacks $page"
+    case "$contents" in *"/usr/share/man/$page"*) ;; *) die "the package lacks $page" ;; esac
 done
 there /usr/share/turnout/turnout.schema.json root:root 644
 inside getent passwd turnout >/dev/null || die "there is no user turnout"
