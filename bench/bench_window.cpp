@@ -1,5 +1,6 @@
 // The window: how long nobody can write while everybody moves, over many switches back and forth, beside the floor that
-// physics sets: a row committed on one server until a busy reader sees it on the other, in the same run.
+// physics sets (a row committed on one server until a busy reader sees it on the other) and beside the ways of others,
+// in the same run.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +12,7 @@
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
+#include "bench/other_ways.hpp"
 #include "bench/pq.hpp"
 #include "bench/served.hpp"
 #include "bench/terminal.hpp"
@@ -28,6 +30,7 @@ struct Options {
     int green = 17;
     unsigned switches = 50;
     unsigned pause_milliseconds = 300;
+    unsigned others = 5;
     std::filesystem::path json;
 };
 
@@ -67,6 +70,10 @@ class WindowBench {
         all.push_back({.name = "8 writers, 1 ms think time", .writers = 8, .think = 1ms});
         all.push_back({.name = "16 idle sessions", .writers = 16, .think = 1h});
         for (Series& series : all) measure(series);
+        turnout_.reset();
+        blue_.reset();
+        green_.reset();
+        if (options_.others > 0) take_other_ways(all[1]);
         tell(all);
         bool clean = true;
         for (const Series& series : all)
@@ -79,7 +86,9 @@ class WindowBench {
     void measure_floor();
     void measure(Series& series);
     void note(Series& series, const boost::json::object& report) const;
+    void take_other_ways(const Series& like);
     void tell(const std::vector<Series>& all);
+    void tell_other_ways(const Series& like);
     void write_json(const std::vector<Series>& all) const;
 
     Options options_;
@@ -88,7 +97,14 @@ class WindowBench {
     std::unique_ptr<support::Cluster> green_;
     std::unique_ptr<Served> turnout_;
     std::vector<Microseconds> floor_;
+    std::vector<OtherWay> others_;
+    std::vector<std::string> missing_;
 };
+
+std::string three(const std::vector<Microseconds>& sample) {
+    const Distribution d = distribution_of(sample);
+    return fmt::format("{} / {} / {}", grouped(d.p50.count()), grouped(d.p99.count()), grouped(d.max.count()));
+}
 
 void WindowBench::prepare() {
     terminal_.live("starting two servers and turnout, copying");
@@ -141,6 +157,18 @@ void WindowBench::measure(Series& series) {
     series.audit = audit({&ledger}, turnout_->conninfo("app", "app"));
 }
 
+void WindowBench::take_other_ways(const Series& like) {
+    OtherWaysPlan plan;
+    plan.blue = options_.blue;
+    plan.green = options_.green;
+    plan.changes = options_.others;
+    plan.load.writers = like.writers;
+    plan.load.pace.think = like.think;
+    plan.pause = std::chrono::milliseconds(options_.pause_milliseconds);
+    plan.tell = [this](std::string_view line) { terminal_.live(line); };
+    others_ = bench::take_other_ways(plan, missing_);
+}
+
 void WindowBench::note(Series& series, const boost::json::object& report) const {
     series.reports.push_back(report);
     series.windows.emplace_back(integer(report, "window_us"));
@@ -153,10 +181,6 @@ void WindowBench::note(Series& series, const boost::json::object& report) const 
 void WindowBench::tell(const std::vector<Series>& all) {
     terminal_.heading(fmt::format("Windows of {} switches each, PostgreSQL {} and {}, fsync on, µs: p50 / p99 / max",
                                   options_.switches, options_.blue, options_.green));
-    const auto three = [](const std::vector<Microseconds>& sample) {
-        const Distribution d = distribution_of(sample);
-        return fmt::format("{} / {} / {}", grouped(d.p50.count()), grouped(d.p99.count()), grouped(d.max.count()));
-    };
     const Microseconds floor = distribution_of(floor_).p50;
     for (const Series& series : all) {
         terminal_.heading(series.name);
@@ -174,7 +198,28 @@ void WindowBench::tell(const std::vector<Series>& all) {
         rows.push_back({"audit", series.audit.summary()});
         terminal_.table(rows);
     }
+    if (!others_.empty()) tell_other_ways(all[1]);
     if (!options_.json.empty()) write_json(all);
+}
+
+void WindowBench::tell_other_ways(const Series& like) {
+    terminal_.heading(fmt::format("Beside it, {}: the longest wait of a client in a change, µs", like.name));
+    std::vector<std::vector<std::string>> rows{{"", "p50 / p99 / max", "errors", "sessions lost",
+                                                "written on the old side", "lost", "doubled", "numbers twice"}};
+    const auto row = [&](const std::string& name, const std::vector<Microseconds>& waits, std::uint64_t stray,
+                         const Totals& totals, const Audit& audit) {
+        rows.push_back({name, three(waits), grouped(static_cast<std::int64_t>(totals.errors)),
+                        grouped(static_cast<std::int64_t>(totals.reconnects)),
+                        grouped(static_cast<std::int64_t>(stray)),
+                        grouped(static_cast<std::int64_t>(audit.lost + audit.counters_low)),
+                        grouped(static_cast<std::int64_t>(audit.duplicated + audit.counters_high)),
+                        grouped(static_cast<std::int64_t>(audit.tickets_doubled))});
+    };
+    row("turnout, from the verb to its answer", like.longest_waits, 0, like.totals, like.audit);
+    row("turnout, the switch itself", like.longest_stalls, 0, like.totals, like.audit);
+    for (const OtherWay& way : others_) row(way.name, way.longest_waits, way.stray, way.totals, way.audit);
+    terminal_.table(rows);
+    for (const std::string& name : missing_) terminal_.line(name + " is not installed and was left out");
 }
 
 void WindowBench::write_json(const std::vector<Series>& all) const {
@@ -194,6 +239,16 @@ void WindowBench::write_json(const std::vector<Series>& all) const {
                          {"reconnects", series.totals.reconnects},
                          {"clean", series.audit.clean()},
                          {"reports", series.reports}});
+    boost::json::array& others = object["others"].emplace_array();
+    for (const OtherWay& way : others_)
+        others.push_back({{"name", way.name},
+                          {"longest_wait_us", list(way.longest_waits)},
+                          {"errors", way.totals.errors},
+                          {"reconnects", way.totals.reconnects},
+                          {"stray", way.stray},
+                          {"lost", way.audit.lost + way.audit.counters_low},
+                          {"doubled", way.audit.duplicated + way.audit.counters_high},
+                          {"tickets_doubled", way.audit.tickets_doubled}});
     std::ofstream file(options_.json);
     file << object << "\n";
     if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
@@ -211,6 +266,8 @@ int main(int argc, char** argv) {
     app.add_option("--green", options.green, "major version")->capture_default_str();
     app.add_option("--switches", options.switches, "under each load")->capture_default_str();
     app.add_option("--pause", options.pause_milliseconds, "milliseconds between two")->capture_default_str();
+    app.add_option("--others", options.others, "changes by PgBouncer; 0: no other ways beside it")
+        ->capture_default_str();
     app.add_option("--json", options.json, "file for every figure");
     CLI11_PARSE(app, argc, argv);
     Terminal terminal;

@@ -36,15 +36,6 @@ std::string contents(const fs::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Below the folder where packages are unpacked, or the system's own.
-fs::path installed(const fs::path& path) {
-    if (const char* root = std::getenv("TURNOUT_PEERS"); root != nullptr) {
-        const fs::path unpacked = fs::path(root) / path.relative_path();
-        if (fs::exists(unpacked)) return unpacked;
-    }
-    return path;
-}
-
 /// Owned by whom the server's processes run as: PgBouncer refuses to run as root.
 void hand_over(const fs::path& path) {
     const auto user = support::server_user();
@@ -65,34 +56,49 @@ std::unique_ptr<support::Cluster> make_server(int major, const std::string& name
 
 }  // namespace
 
+fs::path installed(const fs::path& path) {
+    if (const char* root = std::getenv("TURNOUT_PEERS"); root != nullptr) {
+        const fs::path unpacked = fs::path(root) / path.relative_path();
+        if (fs::exists(unpacked)) return unpacked;
+    }
+    return path;
+}
+
 Peer::Peer(std::string name, const support::Cluster& server, std::vector<std::string> arguments,
            const std::string& configuration)
-    : name_(std::move(name)), port_(free_port()) {
+    : name_(std::move(name)), configuration_(configuration), port_(free_port()) {
     std::string made = (fs::temp_directory_path() / "turnout-peer-XXXXXX").string();
     if (::mkdtemp(made.data()) == nullptr) throw std::runtime_error("cannot make a directory for " + name_);
     directory_ = made;
     keeper_ = std::make_unique<support::Keeper>(directory_);
-    const std::vector<std::pair<std::string, std::string>> words{
-        {"{port}", std::to_string(port_)},
-        {"{server}", std::to_string(server.port())},
-        {"{directory}", directory_.string()},
-        {"{certificate}", server.certificate().string()},
-        {"{key}", (server.directory() / "server.key").string()},
-        {"{modules}", installed("/usr/lib/nginx/modules").string()}};
     hand_over(directory_);
-    if (!configuration.empty()) {
-        std::ofstream(directory_ / configuration)
-            << replaced(contents(fs::path(TURNOUT_SOURCE_DIR "/bench/peers") / configuration), words);
+    if (!configuration_.empty()) {
         std::ofstream(directory_ / "users") << "\"app\" \"app\"\n";
-        for (const std::string& file : {configuration, std::string("users")}) hand_over(directory_ / file);
+        hand_over(directory_ / "users");
+        point_at(server);
     }
-    for (std::string& argument : arguments) argument = replaced(argument, words);
+    for (std::string& argument : arguments) argument = replaced(argument, words(server));
     pid_ = support::spawn({.arguments = std::move(arguments),
                            .directory = directory_,
                            .output = directory_ / "said",
-                           .user = configuration == "pgbouncer.ini" ? support::server_user() : std::nullopt,
+                           .user = configuration_.starts_with("pgbouncer") ? support::server_user() : std::nullopt,
                            .announce = keeper_->descriptor()});
     await(server);
+}
+
+std::vector<std::pair<std::string, std::string>> Peer::words(const support::Cluster& server) const {
+    return {{"{port}", std::to_string(port_)},
+            {"{server}", std::to_string(server.port())},
+            {"{directory}", directory_.string()},
+            {"{certificate}", server.certificate().string()},
+            {"{key}", (server.directory() / "server.key").string()},
+            {"{modules}", installed("/usr/lib/nginx/modules").string()}};
+}
+
+void Peer::point_at(const support::Cluster& server) const {
+    std::ofstream(directory_ / configuration_)
+        << replaced(contents(fs::path(TURNOUT_SOURCE_DIR "/bench/peers") / configuration_), words(server));
+    hand_over(directory_ / configuration_);
 }
 
 Peer::Peer(std::string name, ServedOptions options)

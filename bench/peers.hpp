@@ -32,6 +32,9 @@ class Peer {
     Peer(const Peer&) = delete;
     Peer& operator=(const Peer&) = delete;
 
+    /// Writes its configuration anew for another server, which it has to be told to read. Only for another program.
+    void point_at(const support::Cluster& server) const;
+
     /// Its turn begins, and ends.
     void begin();
     void end();
@@ -42,15 +45,21 @@ class Peer {
     pid_t pid() const { return served_ ? served_->pid() : pid_; }
 
   private:
+    /// What stands in braces in a configuration and in arguments, and what is put there.
+    std::vector<std::pair<std::string, std::string>> words(const support::Cluster& server) const;
     void await(const support::Cluster& server);
 
     std::string name_;
+    std::string configuration_;
     std::uint16_t port_ = 0;
     pid_t pid_ = 0;
     std::filesystem::path directory_;
     std::unique_ptr<support::Keeper> keeper_;
     std::unique_ptr<Served> served_;
 };
+
+/// The path of a program or file of a package: below $TURNOUT_PEERS, where packages are unpacked, or the system's own.
+std::filesystem::path installed(const std::filesystem::path& path);
 
 /// Two servers with the role `app` (its password is `app`) and the database `app`: one that is measured, and one that
 /// turnout has for its other side.
@@ -62,7 +71,6 @@ class PeerStage {
     const support::Cluster& server() const { return *blue_; }
     /// The database `app` by way of somebody; `tls`: nothing but TLS.
     std::string conninfo(const Peer& peer, bool tls = false) const;
-    /// turnout's configuration, with so many workers.
     /// turnout's configuration between the two servers, with so many workers.
     ServedOptions served_options(const std::filesystem::path& program, unsigned workers) const;
     /// The server itself, the bare relay, turnout with one and with two workers, and those of PgBouncer, HAProxy and
