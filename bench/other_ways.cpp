@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <future>
 #include <utility>
 
@@ -27,8 +28,7 @@ std::unique_ptr<support::Cluster> make_server(int major, const std::string& name
     options.name = name;
     options.tls = true;  // peers name its certificate in their configurations
     options.settings = {{"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}};
-    auto server = std::make_unique<support::Cluster>(std::move(options));
-    return server;
+    return std::make_unique<support::Cluster>(std::move(options));
 }
 
 void make_application(const support::Cluster& server) {
@@ -75,7 +75,7 @@ class Followed {
         if (statements) bench::run(new_.get(), *statements);
     }
 
-    void stop_following() { to_->execute("DROP SUBSCRIPTION IF EXISTS follow", "app"); }
+    void stop_following() { bench::run(connect(to_->conninfo("app")).get(), "DROP SUBSCRIPTION IF EXISTS follow"); }
 
     /// The old side becomes the one that follows, with a fresh copy; nobody may write meanwhile.
     void turn_round() {
@@ -87,11 +87,10 @@ class Followed {
   private:
     void follow() {
         to_->execute("TRUNCATE ledger_entries, ledger_counters, ledger_balances", "app");
-        to_->execute(fmt::format("CREATE SUBSCRIPTION follow CONNECTION $${}$$ PUBLICATION everything",
-                                 from_->conninfo("app")),
-                     "app");
         old_ = connect(from_->conninfo("app"));
         new_ = connect(to_->conninfo("app"));
+        bench::run(new_.get(), fmt::format("CREATE SUBSCRIPTION follow CONNECTION $${}$$ PUBLICATION everything",
+                                           from_->conninfo("app")));
         while (number(new_.get(), "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'") > 0) rest(10ms);
         catch_up();
     }
@@ -200,10 +199,14 @@ std::vector<OtherWay> take_other_ways(const OtherWaysPlan& plan, std::vector<std
     std::vector<OtherWay> ways;
     const auto pgbouncer = installed("/usr/sbin/pgbouncer");
     const auto nginx = installed("/usr/sbin/nginx");
-    if (std::filesystem::exists(pgbouncer)) ways.push_back(by_pgbouncer(plan, pgbouncer.string()));
-    else missing.emplace_back("PgBouncer");
-    if (std::filesystem::exists(nginx)) ways.push_back(by_nginx(plan, nginx.string()));
-    else missing.emplace_back("nginx");
+    if (std::filesystem::exists(pgbouncer))
+        ways.push_back(by_pgbouncer(plan, pgbouncer.string()));
+    else
+        missing.emplace_back("PgBouncer");
+    if (std::filesystem::exists(nginx))
+        ways.push_back(by_nginx(plan, nginx.string()));
+    else
+        missing.emplace_back("nginx");
     ways.push_back(by_dump(plan));
     return ways;
 }

@@ -1,5 +1,6 @@
-// How others change the server under a running load, each as well as it can be done with it: PgBouncer told by a script,
-// nginx reloaded as the thesis' prototype did, and the conventional way. One-way logical replication, made beforehand.
+// How others change the server under a running load, each as well as it can be done with it: PgBouncer told by a
+// script, nginx reloaded as the thesis' prototype did, and the conventional way. One-way logical replication, made
+// beforehand.
 #pragma once
 
 #include <functional>
@@ -31,8 +32,8 @@ struct OtherWay {
     Audit audit;  ///< of the side that was active at the end
 };
 
-/// Makes servers of its own for each way, and takes it. `missing` gets the names of those whose program is not installed.
-/// Throws std::runtime_error where a step fails.
+/// Makes servers of its own for each way, and takes it. `missing` gets the names of those whose program is not
+/// installed. Throws std::runtime_error where a step fails.
 std::vector<OtherWay> take_other_ways(const OtherWaysPlan& plan, std::vector<std::string>& missing);
 
 }  // namespace turnout::bench
