@@ -225,11 +225,10 @@ std::string old_host(const Owner& owner, const Spec& spec) {
 json::object server_selector(const Owner& owner) { return selector(owner, "server"); }
 json::object proxy_selector(const Owner& owner) { return selector(owner, "proxy"); }
 
+/// The workload first: what is removed again is found by it.
 std::vector<Child> server_children(const Owner& owner, const Spec& spec) {
     const std::string name = server_name(owner);
     std::vector<Child> children;
-    children.push_back({resource::services, name,
-                        service(metadata(owner, name, "server"), server_selector(owner), {port("postgresql", kPort)})});
     children.push_back(
         {resource::stateful_sets, name,
          json::object{
@@ -253,6 +252,8 @@ std::vector<Child> server_children(const Owner& owner, const Spec& spec) {
                                     {"kind", "PersistentVolumeClaim"},
                                     {"metadata", json::object{{"name", "data"}, {"labels", labels(owner, "server")}}},
                                     {"spec", claim_spec(spec.storage_size, spec.storage_class)}}}}}}}});
+    children.push_back({resource::services, name,
+                        service(metadata(owner, name, "server"), server_selector(owner), {port("postgresql", kPort)})});
     return children;
 }
 

@@ -27,9 +27,8 @@ using Steady = std::chrono::steady_clock;
 namespace {
 
 constexpr const char* kApiVersion = "turnout.internal/v1alpha1";
-constexpr std::array kOfTheProxy{resource::deployments, resource::services, resource::config_maps, resource::secrets,
-                                 resource::claims};
-constexpr std::array kOfTheServer{resource::stateful_sets, resource::services};
+// Beside the workload, whose end is the end of the removal: it goes last, so that one that was interrupted is repeated.
+constexpr std::array kOfTheProxy{resource::services, resource::config_maps, resource::secrets, resource::claims};
 
 /// The selector and ports of a Service, as they were before it was led to the proxy.
 json::object traffic_before(const json::object& service) {
@@ -147,9 +146,10 @@ asio::awaitable<void> Operator::apply(Child child) {
 }
 
 asio::awaitable<void> Operator::apply_server(const Look& look) {
-    if (old_host_is_traffic(look.spec, look.owner.space)) co_await keep_old_service(look);
     std::vector<Child> children = server_children(look.owner, look.spec);
     for (Child& child : children) co_await apply(std::move(child));
+    // Not before there is a server: with that one it goes again.
+    if (old_host_is_traffic(look.spec, look.owner.space)) co_await keep_old_service(look);
 }
 
 asio::awaitable<void> Operator::apply_proxy(const Look& look) {
@@ -195,20 +195,25 @@ asio::awaitable<void> Operator::remove_proxy(const Look& look) {
         const std::string path = client_.path(kind, name);
         co_await client_.remove(path);
     }
-    if (!old_host_is_traffic(look.spec, look.owner.space)) co_return;
-    const std::string path = client_.path(resource::services, old_service_name(look.owner));
-    co_await client_.remove(path);
+    if (old_host_is_traffic(look.spec, look.owner.space)) {
+        const std::string path = client_.path(resource::services, old_service_name(look.owner));
+        co_await client_.remove(path);
+    }
+    const std::string workload = client_.path(resource::deployments, name);
+    co_await client_.remove(workload);
 }
 
 asio::awaitable<void> Operator::remove_server(const Look& look, bool volume) {
     const std::string name = server_name(look.owner);
-    for (const Resource& kind : kOfTheServer) {
-        const std::string path = client_.path(kind, name);
-        co_await client_.remove(path);
+    const std::string service = client_.path(resource::services, name);
+    co_await client_.remove(service);
+    if (volume) {
+        // It is gone when its pod is: a volume in use is protected.
+        const std::string claim = client_.path(resource::claims, server_claim_name(look.owner));
+        co_await client_.remove(claim);
     }
-    if (!volume) co_return;
-    const std::string path = client_.path(resource::claims, server_claim_name(look.owner));
-    co_await client_.remove(path);
+    const std::string workload = client_.path(resource::stateful_sets, name);
+    co_await client_.remove(workload);
 }
 
 asio::awaitable<void> Operator::ask_old_server_of(const Look& look) {

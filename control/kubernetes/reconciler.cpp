@@ -369,6 +369,7 @@ void Step::tell_watch() {
 
 void Step::finished() {
     status().phase = Phase::finished;
+    status().forget_lag();
     set(condition::rollback_ready, Truth::no, "Finished", "replication is dismantled");
     set(condition::replicating, Truth::no, "Finished", "replication is dismantled");
     if (status().active == "green" && spec_.retire_old && seen_.old_workload.exists) {
@@ -391,7 +392,7 @@ void Step::aborted() {
         return again(kSoon);
     }
     status().active.clear();
-    status().lag_bytes.reset();
+    status().forget_lag();
     status().frozen = {};
     set(condition::replicating, Truth::no, "Aborted", "replication is dismantled");
     set(condition::caught_up, Truth::no, "Aborted", "there is no new server any more");
@@ -453,7 +454,8 @@ void Step::tear_down() {
     const Traffic to = new_stays ? Traffic::new_server : Traffic::old_server;
     if (seen_.traffic != Traffic::none && seen_.traffic != Traffic::missing && seen_.traffic != to)
         return act({.kind = ActionKind::move_traffic, .to = to});
-    if (seen_.proxy.exists) act({ActionKind::remove_proxy});
+    // What was made for the proxy before there is one goes with the new server.
+    if (seen_.proxy.exists || (seen_.server.exists && !new_stays)) act({ActionKind::remove_proxy});
     if (seen_.server.exists && !new_stays)
         act({.kind = ActionKind::remove_server, .volume = spec_.reclaim == ReclaimPolicy::remove});
 }
@@ -559,7 +561,10 @@ void Step::note_transitions() {
             (now.type == condition::terminal
                  ? now.status == Truth::yes && now.reason != "Finished" && now.reason != "Aborted"
                  : now.status == Truth::no && (now.reason == "VerbFailed" || now.type == condition::preflight_passed));
-        note(bad, now.reason, now.message);
+        Note news{bad, now.reason, now.message};
+        // What ends for two reasons at once is one piece of news.
+        if (std::find(decision_.notes.begin(), decision_.notes.end(), news) == decision_.notes.end())
+            decision_.notes.push_back(std::move(news));
     }
     const std::int64_t known = before.window ? before.window->generation : 0;
     if (status().window && status().window->generation != known)
@@ -569,7 +574,8 @@ void Step::note_transitions() {
     if (before.frozen.empty() && !status().frozen.empty() &&
         (!spec_.publication.empty() || !spec_.subscription.empty()))
         note(false, "NamesIgnored",
-             "turnout names publications and subscriptions itself: pubname and subname have no effect");
+             "spec.pubname and spec.subname have no effect: turnout finds its publications and subscriptions by names "
+             "of its own, turnout_tables, turnout_to_green and turnout_to_blue");
 }
 
 }  // namespace

@@ -130,6 +130,11 @@ void Status::set(std::string_view type, Truth truth, std::string reason, std::st
     conditions.push_back({std::string(type), truth, std::move(reason), std::move(message), time_text(now)});
 }
 
+void Status::forget_lag() {
+    lag_bytes.reset();
+    lag_read.clear();
+}
+
 bool same_story(const Status& one, const Status& other) {
     Status left = one;
     Status right = other;

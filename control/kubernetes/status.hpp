@@ -97,6 +97,9 @@ struct Status {
     /// Sets a condition; `since` stays unless its status changes.
     void set(std::string_view type, Truth truth, std::string reason, std::string message, WallClock::time_point now);
 
+    /// Nobody follows any more.
+    void forget_lag();
+
     bool operator==(const Status&) const = default;
 };
 

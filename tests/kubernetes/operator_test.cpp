@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -117,6 +118,25 @@ TEST_F(Operating, AStormOfConflictsIsOutlasted) {
     api.put(kUpgrade, upgrade(sample_spec()));
     Worker worker(context, api, "a");
     EXPECT_TRUE(until_ready_says("SecretMissing"));
+}
+
+// The first step asks to be looked at again at once; what the server refuses must not be.
+TEST_F(Operating, AStatusThatCannotBeWrittenIsTriedAgainLaterAndLater) {
+    const auto begun = std::chrono::steady_clock::now();
+    api.refuse = [](const Asked& asked) -> std::optional<unsigned> {
+        if (asked.target.find("pgupgrades/app/status") != std::string::npos) return 403;
+        return std::nullopt;
+    };
+    json::object object = upgrade(sample_spec());
+    object["metadata"].get_object()["finalizers"] = json::array{kFinalizer};
+    api.put(kUpgrade, object);
+    api.put("/api/v1/namespaces/default/secrets/superuser",
+            {{"data", json::object{{"username", "YQ=="}, {"password", "YQ=="}}}});
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until([&] { return api.count("PATCH", "pgupgrades/app/status") >= 4; }));
+    const std::chrono::duration<double> lasted = std::chrono::steady_clock::now() - begun;
+    const std::chrono::duration<double> least = WorkQueue::kLeast;
+    EXPECT_GE(lasted, least * (1 + 2 + 4)) << "four tries have three waits between them, each twice the former";
 }
 
 TEST_F(Operating, AnObjectThatIsDeletedBeforeAnythingWasMadeGoes) {
