@@ -1,61 +1,69 @@
 // The whole life of a version change, from one object, on a real API server with real servers, under a ledger's load.
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <iostream>
 #include <string>
 
-#include "bench/ledger.hpp"
+#include "tests/apiserver/agreement.hpp"
+#include "tests/apiserver/clients.hpp"
+#include "tests/apiserver/shown.hpp"
 #include "tests/apiserver/stage.hpp"
 
 namespace turnout::apiserver {
 namespace {
 
+constexpr const char* kSample = "deploy/kubernetes/sample/pgupgrade.yaml";
+
+void wish(Transcript& told, const std::string& spec) {
+    told.kubectl({"patch", "pgu", "app", "--type=merge", "-p", "{\"spec\":" + spec + "}"});
+}
+
 TEST(Story, OneObjectCarriesAVersionChangeForthAndBackAndForthAndFinishes) {
     Stage stage;
-    bench::install_ledger(stage.conninfo());
+    Clients clients(stage);
+    clients.hold_the_copy();
     stage.start_operator();
-    stage.apply(R"({"cutover":"Manual"})");
+    Transcript told(stage, "story.md", "The life of a version change, as kubectl tells it");
+    told.step("Begin",
+              "The sample as it is, beside an old server of 15. Clients come through the Service from the moment "
+              "it leads to the proxy: a ledger of four that write and keep account.");
+    told.kubectl({"apply", "-f", kSample});
+    ASSERT_TRUE(clients.come());
+    told.look();
 
-    ASSERT_TRUE(stage.until_phase("CaughtUp"));
-    stage.tell("caught up");
-    bench::LedgerSettings settings;
-    settings.conninfo = stage.conninfo();
-    settings.writers = 4;
-    settings.pace.think = std::chrono::milliseconds(5);
-    bench::Ledger ledger(settings);
-    ledger.start();
-
-    stage.patch(R"({"cutover":"WhenCaughtUp"})");
     ASSERT_TRUE(stage.until_phase("Switched"));
-    stage.tell("switched");
-    EXPECT_EQ(stage.look("{.status.active}"), "green");
+    told.step("Switched", "The new server was filled, has caught up, and serves.");
+    told.look();
+    expect_agreement(stage, "green", 1, 1);
     EXPECT_EQ(stage.condition("RollbackReady"), "True");
 
-    stage.patch(R"({"cutover":"Rollback"})");
+    told.step("Rolled back", "With what was written meanwhile.");
+    wish(told, R"({"cutover":"Rollback"})");
     ASSERT_TRUE(stage.until_phase("RolledBack"));
-    stage.tell("rolled back");
-    EXPECT_EQ(stage.look("{.status.active}"), "blue");
+    told.look();
+    expect_agreement(stage, "blue", 2, 1);
 
-    stage.patch(R"({"cutover":"WhenCaughtUp"})");
+    told.step("Switched again", "And the clients go; nothing was lost, nothing doubled, no error seen.");
+    wish(told, R"({"cutover":"WhenCaughtUp"})");
     ASSERT_TRUE(stage.until_phase("Switched"));
-    stage.tell("switched again");
-    ledger.stop();
-    stage.expect_nothing_noticed(ledger);
+    told.look();
+    expect_agreement(stage, "green", 3, 1);
+    clients.leave();
 
-    EXPECT_TRUE(stage.plane.kubectl({"get", "deployment", "postgres-old"}).done()) << "the old server went too early";
-    stage.patch(R"({"finish":"AfterWatch","watch":{"duration":"1s"}})");
-    ASSERT_TRUE(stage.until_phase("Finished"));
+    EXPECT_TRUE(stage.exists("deployment/postgres-old")) << "the old server went too early";
+    told.step("Finished", "The way back is given up, and the old Deployment goes.");
+    wish(told, R"({"finish":"AfterWatch","watch":{"duration":"1s"}})");
     ASSERT_TRUE(stage.until([&] { return stage.condition("Terminal", "reason") == "Finished"; }, "it rests"));
-    stage.tell("finished");
-    EXPECT_FALSE(stage.plane.kubectl({"get", "deployment", "postgres-old"}).done()) << "the old server stands yet";
-    EXPECT_EQ(stage.kubelet->starts("statefulsets/app-green"), 1);
-    std::cout << stage.plane.kubectl({"describe", "pgu", "app"}).out << std::endl;
+    told.look();
+    EXPECT_EQ(stage.look("{.status.phase}"), "Finished");
+    EXPECT_FALSE(stage.exists("deployment/postgres-old")) << "the old server stands yet";
+    expect_agreement(stage, "green", 3, 0);
+    told.kubectl({"describe", "pgu", "app"});
 
-    stage.plane.must({"delete", "pgu", "app", "--timeout=90s"});
-    EXPECT_TRUE(stage.plane.kubectl({"get", "statefulset", "app-green"}).done())
-        << "the server that serves was removed";
-    EXPECT_FALSE(stage.plane.kubectl({"get", "deployment", "app-turnout"}).done());
+    told.step("Deleted", "The server that clients use stays; the proxy goes.");
+    told.kubectl({"delete", "pgu", "app", "--timeout=90s"});
+    told.kubectl({"get", "deployments,statefulsets,services"});
+    EXPECT_TRUE(stage.exists("statefulset/app-green")) << "the server that serves was removed";
+    EXPECT_FALSE(stage.exists("deployment/app-turnout"));
     EXPECT_EQ(stage.stop_operator(), 0);
 }
 
