@@ -1,0 +1,52 @@
+// The operator is killed at every step it takes, before the step and after it: the version change goes on, and nothing
+// is done twice.
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <sstream>
+#include <string>
+
+#include "tests/apiserver/blows.hpp"
+#include "tests/apiserver/shown.hpp"
+#include "tests/apiserver/stage.hpp"
+
+namespace turnout::apiserver {
+namespace {
+
+/// The table for people.
+void show_table(const Blows& blows, const std::string& file, const std::string& title) {
+    if (testing::Test::HasFailure()) return;
+    std::ostringstream text;
+    text
+        << "# " << title << "\n\n"
+        << blows.count()
+        << " operators, each killed (SIGKILL) at a step that it took for the first time, and followed by the next one. "
+           "Every time the life went on to its end, and nothing was done twice.\n\n";
+    blows.print(text);
+    std::cout << text.str();
+    show(file, text.str());
+}
+
+TEST(KilledAtEachStep, AnAbortedOneLeavesNothing) {
+    Stage stage;
+    Blows blows(stage);
+    blows.start_operator();
+    stage.apply(R"({"cutover":"Manual","reclaimPolicy":"Delete"})");
+    ASSERT_TRUE(blows.until_phase("CaughtUp"));
+    stage.patch(R"({"cutover":"Abort"})");
+    ASSERT_TRUE(blows.until([&] { return stage.condition("Terminal", "reason") == "Aborted"; }, "it is aborted"));
+    for (const char* const object :
+         {"statefulset/app-green", "service/app-green", "pvc/data-app-green-0", "deployment/app-turnout",
+          "service/app-turnout", "secret/app-turnout", "configmap/app-turnout", "pvc/app-turnout", "service/app-blue"})
+        EXPECT_FALSE(stage.exists(object)) << object;
+    const support::Cluster& blue = stage.kubelet->server("deployments/postgres-old");
+    for (const char* const what : {"pg_subscription", "pg_replication_slots"})
+        EXPECT_EQ(blue.value(std::string("SELECT count(*) FROM ") + what), "0") << what;
+    EXPECT_EQ(stage.kubelet->network().leads_to("postgres", 5432), blue.port());
+    stage.plane.must({"delete", "pgu", "app", "--wait=false"});
+    ASSERT_TRUE(blows.until([&] { return !stage.exists("pgu/app"); }, "it is gone"));
+    show_table(blows, "killed-operator-abort.md", "The operator is killed at every step of an abort");
+}
+
+}  // namespace
+}  // namespace turnout::apiserver
