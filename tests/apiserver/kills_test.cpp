@@ -1,12 +1,14 @@
-// The operator is killed at every step it takes, before the step and after it: the version change goes on, and nothing
-// is done twice.
+// The operator is killed at every step it takes, before the step and after it: the version change goes on, nothing is
+// done twice, clients notice nothing, and the object says what PostgreSQL's journals say.
 #include <gtest/gtest.h>
 
 #include <iostream>
 #include <sstream>
 #include <string>
 
+#include "tests/apiserver/agreement.hpp"
 #include "tests/apiserver/blows.hpp"
+#include "tests/apiserver/clients.hpp"
 #include "tests/apiserver/shown.hpp"
 #include "tests/apiserver/stage.hpp"
 
@@ -25,6 +27,38 @@ void show_table(const Blows& blows, const std::string& file, const std::string& 
     blows.print(text);
     std::cout << text.str();
     show(file, text.str());
+}
+
+TEST(KilledAtEachStep, AWholeLifeUnderLoadGoesOn) {
+    Stage stage;
+    Clients clients(stage);
+    Blows blows(stage);
+    blows.start_operator();
+    stage.apply(R"({"cutover":"Manual"})");
+    ASSERT_TRUE(blows.until_phase("CaughtUp"));
+    expect_agreement(stage, "blue", 0, 1);
+
+    ASSERT_TRUE(clients.come());
+    stage.patch(R"({"cutover":"WhenCaughtUp"})");
+    ASSERT_TRUE(blows.until_phase("Switched"));
+    expect_agreement(stage, "green", 1, 1);
+    stage.patch(R"({"cutover":"Rollback"})");
+    ASSERT_TRUE(blows.until_phase("RolledBack"));
+    expect_agreement(stage, "blue", 2, 1);
+    stage.patch(R"({"cutover":"WhenCaughtUp"})");
+    ASSERT_TRUE(blows.until_phase("Switched"));
+    expect_agreement(stage, "green", 3, 1);
+    clients.leave();
+
+    stage.patch(R"({"finish":"AfterWatch","watch":{"duration":"1s"}})");
+    ASSERT_TRUE(blows.until([&] { return stage.condition("Terminal", "reason") == "Finished"; }, "it rests"));
+    expect_agreement(stage, "green", 3, 0);
+    EXPECT_FALSE(stage.exists("deployment/postgres-old"));
+    stage.plane.must({"delete", "pgu", "app", "--wait=false"});
+    ASSERT_TRUE(blows.until([&] { return !stage.exists("pgu/app"); }, "it is gone"));
+    EXPECT_TRUE(stage.exists("statefulset/app-green")) << "the server that serves was removed";
+    EXPECT_FALSE(stage.exists("deployment/app-turnout"));
+    show_table(blows, "killed-operator.md", "The operator is killed at every step of a life under load");
 }
 
 TEST(KilledAtEachStep, AnAbortedOneLeavesNothing) {
