@@ -79,6 +79,7 @@ Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connecte
     backend->pid = told.pid;
     backend->key = std::move(told.key);
     backend->parameters = std::move(told.parameters);
+    backend->parameters.shrink_to_fit();
     backend->notices = std::move(told.notices);
     co_return backend;
 }
@@ -87,21 +88,10 @@ Task<BackendResult> log_in(boost::asio::io_context& context, Side side, Connecte
 
 bool set_parameter(Parameters& parameters, std::string_view name, std::string_view value) {
     constexpr std::size_t kMostBytes = std::size_t{256} * 1024;
-    std::size_t bytes = name.size() + value.size();
-    std::string* held = nullptr;
-    for (auto& [known, its_value] : parameters) {
-        if (known == name) {
-            held = &its_value;
-        } else {
-            bytes += known.size() + its_value.size();
-        }
-    }
-    if (bytes > kMostBytes) return false;
-    if (held != nullptr) {
-        *held = value;
-    } else {
-        parameters.emplace_back(name, value);
-    }
+    const auto held = parameters.find(name);
+    const std::size_t others = parameters.bytes() - (held ? held->size() : 0);
+    if (others + name.size() + value.size() > kMostBytes) return false;
+    parameters.set(name, value);
     return true;
 }
 

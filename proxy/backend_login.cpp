@@ -58,7 +58,7 @@ Step BackendLogin::on_message(BackendType type, std::string_view body) {
             if (auto error = protocol::parse(body, message))
                 return fail(fmt::format("ParameterStatus: {}", error.what));
             if (too_much(body.size())) return fail("the server reported too many settings during the login");
-            result_.parameters.emplace_back(message.name, message.value);
+            result_.parameters.add(message.name, message.value);
             return {};
         }
         case BackendType::backend_key_data: {

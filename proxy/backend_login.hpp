@@ -15,10 +15,9 @@
 #include "protocol/message.hpp"
 #include "protocol/scram.hpp"
 #include "proxy/credentials.hpp"
+#include "proxy/parameters.hpp"
 
 namespace turnout::proxy {
-
-using Parameters = std::vector<std::pair<std::string, std::string>>;
 
 /// What the server told during the login.
 struct LoggedIn {

@@ -199,9 +199,7 @@ control::SessionView Session::view() const {
     view.id = id_;
     view.user = user_;
     view.database = database_;
-    for (const auto& [name, value] : told_) {
-        if (name == "application_name") view.application = value;
-    }
+    view.application = told_.find("application_name").value_or("");
     view.address = address_;
     const auto now = control::Clock::now();
     switch (phase_) {

@@ -341,9 +341,7 @@ Task<bool> Session::flush_client() {
 void Session::tell_changed_parameters(const Backend& backend) {
     std::string changes;
     for (const auto& [name, value] : backend.parameters) {
-        bool known = false;
-        for (const auto& [told_name, told_value] : told_) known |= told_name == name && told_value == value;
-        if (!known) protocol::append(changes, protocol::ParameterStatus{name, value});
+        if (!told_.has(name, value)) protocol::append(changes, protocol::ParameterStatus{name, value});
     }
     told_ = backend.parameters;
     retell_ = false;

@@ -225,11 +225,10 @@ bool Session::take_startup(const protocol::StartupMessage& startup) {
         return false;
     }
     replication_ = *replication;
-    startup_.emplace_back("user", user_);
-    startup_.emplace_back("database", database_);
+    startup_.add("user", user_);
+    startup_.add("database", database_);
     for (const auto& parameter : startup.parameters) {
-        if (parameter.name != "user" && parameter.name != "database")
-            startup_.emplace_back(parameter.name, parameter.value);
+        if (parameter.name != "user" && parameter.name != "database") startup_.add(parameter.name, parameter.value);
     }
     return true;
 }
@@ -278,8 +277,7 @@ Task<void> Session::cancel() {
 
 Parameters Session::startup_for(const control::RoleFacts& role) const {
     Parameters startup = startup_;
-    if (role.read_only && !says_read_only(startup))
-        startup.emplace_back("default_transaction_read_only", *role.read_only);
+    if (role.read_only && !says_read_only(startup)) startup.add("default_transaction_read_only", *role.read_only);
     return startup;
 }
 

@@ -173,10 +173,7 @@ bool Session::may_go_behind(const protocol::Frame& frame) {
 
 /// One command, that does not reach beyond its transaction as far as its text tells.
 bool Session::may_run_behind(std::string_view text) {
-    bool conforming = true;
-    for (const auto& [name, value] : current_->parameters) {
-        if (name == "standard_conforming_strings") conforming = value == "on";
-    }
+    const bool conforming = current_->parameters.find("standard_conforming_strings").value_or("on") == "on";
     const protocol::SqlReading reading =
         protocol::what_it_may_change(text, {.whole = true, .standard_conforming_strings = conforming});
     if (reading.commands > 1 || has(reading.changes, kBeyond)) return false;

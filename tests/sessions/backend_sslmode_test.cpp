@@ -58,17 +58,18 @@ class BackendSslmode : public testing::Test {
         Credentials credentials;
         credentials.user = user;
         credentials.password = protocol::SecretBytes(std::string_view("secret"));
+        Parameters startup;
+        startup.add("user", user);
+        startup.add("database", "postgres");
         boost::asio::io_context context;
         std::string found = "nothing";
-        boost::asio::co_spawn(
-            context,
-            open_backend(context, Side::blue, runtime, {{"user", user}, {"database", "postgres"}}, credentials),
-            [&](std::exception_ptr failure, BackendResult result) {
-                if (failure) std::rethrow_exception(failure);
-                const auto* backend = std::get_if<std::shared_ptr<Backend>>(&result);
-                found = backend == nullptr ? "refused" : (*backend)->stream->tls() ? "tls" : "plain";
-                result = LoginFailure{};
-            });
+        boost::asio::co_spawn(context, open_backend(context, Side::blue, runtime, std::move(startup), credentials),
+                              [&](std::exception_ptr failure, BackendResult result) {
+                                  if (failure) std::rethrow_exception(failure);
+                                  const auto* backend = std::get_if<std::shared_ptr<Backend>>(&result);
+                                  found = backend == nullptr ? "refused" : (*backend)->stream->tls() ? "tls" : "plain";
+                                  result = LoginFailure{};
+                              });
         context.run();
         return found;
     }
