@@ -163,6 +163,20 @@ void frames(benchmark::State& state) {
 }
 BENCHMARK(frames);
 
+/// Rows of a large result, which are skipped in runs.
+void rows(benchmark::State& state) {
+    std::string row, bytes;
+    append(row, DataRow{{std::string_view("a row of an ordinary table has about a hundred bytes")}});
+    constexpr std::size_t kRows = 1000;
+    for (std::size_t i = 0; i < kRows; ++i) bytes += row;
+    const FrameScanner scanner{Stream::backend};
+    const Count count;
+    for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(scanner.run_of('D', bytes));
+    count.report(state, kRows);
+    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes.size()));
+}
+BENCHMARK(rows);
+
 /// The server's half of a login, as the proxy plays it towards a client.
 void scram_login(benchmark::State& state) {
     const ScramVerifier verifier = make_scram_verifier("secret", "0123456789abcdef", 4096);

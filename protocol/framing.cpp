@@ -51,6 +51,18 @@ const char* FrameScanner::fault_of(char type, std::uint32_t length) const noexce
     return length < header_size - type_size || length > limit ? "invalid message length" : nullptr;
 }
 
+std::size_t FrameScanner::run_of(char type, std::string_view bytes) const noexcept {
+    if (error_ != nullptr || remaining_ > 0 || !is_opaque(stream_, type)) return 0;
+    std::size_t run = 0;
+    while (bytes.size() - run >= header_size && bytes[run] == type) {
+        const std::uint32_t length = read_length(bytes.substr(run));
+        const std::uint64_t total = std::uint64_t{length} + type_size;
+        if (length < header_size - type_size || total > bytes.size() - run) break;
+        run += static_cast<std::size_t>(total);
+    }
+    return run;
+}
+
 Frame FrameScanner::next(std::string_view bytes) noexcept {
     if (error_ != nullptr) return broken(error_);
     if (remaining_ > 0) {

@@ -72,6 +72,10 @@ class FrameScanner {
     /// Looks at the front of `bytes`, which begins where the last step's `size` ended.
     [[nodiscard]] Frame next(std::string_view bytes) noexcept;
 
+    /// How many bytes at the front are whole messages of `type`, one that nobody looks into (see above); 0 for all
+    /// other types. Only between messages. To be skipped together by whoever has taken one such message already.
+    [[nodiscard]] std::size_t run_of(char type, std::string_view bytes) const noexcept;
+
     /// Whether a message has been opened whose last byte has not been covered yet.
     [[nodiscard]] bool mid_message() const noexcept { return remaining_ > 0; }
     /// Bytes of the opened message that are still to come.

@@ -169,12 +169,16 @@ std::string_view Session::forward(std::string_view bytes) {
             continue;
         }
         if (frame.starts()) note_frontend(frame);
+        std::size_t size = frame.size;
+        // Data like this changes nothing more.
+        if (frame.finished && !owes_failure_ && !stays_behind_)
+            size += from_client_.run_of(frame.type, rest.substr(size));
         if (frame.starts() && frame.finished) {
-            batch_.add(rest.substr(0, frame.size));
+            batch_.add(rest.substr(0, size));
         } else {
             batch_.lose();
         }
-        rest.remove_prefix(frame.size);
+        rest.remove_prefix(size);
     }
     send_up_to(rest.data());
     return rest;

@@ -97,6 +97,9 @@ bool Session::relay(Backend& backend, char* data, std::size_t size) {
             unsent = rest.data() + frame.size;
         }
         rest.remove_prefix(frame.size);
+        // Rows like this one change nothing more.
+        const bool plain = forward && frame.finished && !interrupting_ && !stays_behind_ && !made_read_only_;
+        if (plain) rest.remove_prefix(backend.scanner.run_of(frame.type, rest));
         // The chunk up to here goes out before anybody is told that the session is quiet.
         if (present && frame.type == static_cast<char>(BackendType::ready_for_query)) {
             send_up_to(rest.data());

@@ -149,6 +149,28 @@ TEST(FrameScanner, NeverHoldsBackWhatNobodyReads) {
     EXPECT_EQ(frontend.next(data.substr(0, 5)).state, FrameState::opening);
 }
 
+TEST(FrameScanner, RunsOfRowsEndWhereSomethingElseOrARestBegins) {
+    const FrameScanner backend{Stream::backend};
+    const std::string row = message('D', "one row");
+    const std::string rows = row + message('D', "") + row;
+    EXPECT_EQ(backend.run_of('D', ""), 0U);
+    EXPECT_EQ(backend.run_of('D', rows), rows.size());
+    EXPECT_EQ(backend.run_of('D', rows + message('C', "SELECT 3\0"_b)), rows.size());
+    EXPECT_EQ(backend.run_of('D', rows + message('d', "data")), rows.size());
+    for (std::size_t size = 1; size < row.size(); ++size) {
+        EXPECT_EQ(backend.run_of('D', rows + row.substr(0, size)), rows.size()) << size;
+    }
+    // No row, but an invalid length: next() is to find it.
+    EXPECT_EQ(backend.run_of('D', rows + "D\0\0\0\x03"_b), rows.size());
+    EXPECT_EQ(backend.run_of('C', message('C', "SELECT 3\0"_b)), 0U);
+    const FrameScanner frontend{Stream::frontend};
+    EXPECT_EQ(frontend.run_of('D', message('D', "Sname\0"_b)), 0U);  // here it is Describe
+    EXPECT_EQ(frontend.run_of('d', message('d', "data")), message('d', "data").size());
+    FrameScanner inside{Stream::backend};
+    ASSERT_EQ(inside.next(row.substr(0, 6)).state, FrameState::opening);
+    EXPECT_EQ(inside.run_of('D', rows), 0U);
+}
+
 TEST(FrameScanner, CountsTheLargestMessageInSixtyFourBits) {
     FrameScanner scanner{Stream::backend};
     const std::string head = "D\x3f\xff\xff\xff"_b;
