@@ -300,6 +300,14 @@ const std::array kUsers{Column{"name"},
                         Column{"current_client_connections", kBigint}};
 const std::array kMem{Column{"name"}, Column{"size", kBigint}, Column{"used", kBigint}, Column{"free", kBigint},
                       Column{"memtotal", kBigint}};
+// Of what there is none here: no cache of names, no peers.
+const std::array kDnsHosts{Column{"hostname"}, Column{"ttl", kBigint}, Column{"addrs"}};
+const std::array kDnsZones{Column{"zonename"}, Column{"serial", kBigint}, Column{"count", kBigint}};
+const std::array kPeers{Column{"peer_id", kBigint}, Column{"host"}, Column{"port", kBigint},
+                        Column{"pool_size", kBigint}};
+const std::array kPeerPools{Column{"peer_id", kBigint}, Column{"cl_active_cancel_req", kBigint},
+                            Column{"cl_waiting_cancel_req", kBigint}, Column{"sv_active_cancel", kBigint},
+                            Column{"sv_login", kBigint}};
 const std::array kState{Column{"key"}, Column{"value"}};
 const std::array kReplication{Column{"database"},
                               Column{"subscriber"},
@@ -347,6 +355,11 @@ const std::array kTopics{
     TopicDescription{"STATS_AVERAGES", Topic::stats_averages, kStatsPart, "the averages of SHOW STATS"},
     TopicDescription{"TOTALS", Topic::totals, kTotals, "SHOW STATS over all databases"},
     TopicDescription{"SOCKETS", Topic::sockets, kSockets, "client and server connections, as PgBouncer shows them"},
+    TopicDescription{"ACTIVE_SOCKETS", Topic::active_sockets, kSockets, "those of SOCKETS that are at work"},
+    TopicDescription{"DNS_HOSTS", Topic::dns_hosts, kDnsHosts, "accepted as by PgBouncer; no names are cached"},
+    TopicDescription{"DNS_ZONES", Topic::dns_zones, kDnsZones, "accepted as by PgBouncer; no names are cached"},
+    TopicDescription{"PEERS", Topic::peers, kPeers, "accepted as by PgBouncer; there are none"},
+    TopicDescription{"PEER_POOLS", Topic::peer_pools, kPeerPools, "accepted as by PgBouncer; there are none"},
     TopicDescription{"USERS", Topic::users, kUsers, "users that are connected, as PgBouncer shows them"},
     TopicDescription{"MEM", Topic::mem, kMem, "the memory of this process, in bytes"},
     TopicDescription{"STATE", Topic::state, kState, "whether the proxy is active, paused, suspended"},

@@ -49,6 +49,10 @@ asio::awaitable<Answer> Controller::show(const Command& command) {
         case Topic::history: co_return show_history(reports_.list());
         case Topic::preflight: co_return co_await check();
         case Topic::mem: co_return show_mem();
+        case Topic::dns_hosts:
+        case Topic::dns_zones:
+        case Topic::peers:
+        case Topic::peer_pools: co_return show_nothing(command.topic);
         default: break;
     }
     const ProxyFacts facts = co_await proxy_facts();
@@ -62,6 +66,7 @@ asio::awaitable<Answer> Controller::show(const Command& command) {
         case Topic::clients: co_return show_clients(config_, facts);
         case Topic::servers: co_return show_servers(config_, facts);
         case Topic::sockets: co_return show_sockets(config_, facts);
+        case Topic::active_sockets: co_return show_active_sockets(config_, facts);
         case Topic::lists: co_return show_lists(config_, facts);
         case Topic::users: co_return show_users(facts);
         case Topic::state: co_return show_state(facts);

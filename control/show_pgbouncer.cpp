@@ -284,6 +284,14 @@ Answer show_sockets(const Config& config, const ProxyFacts& facts) {
     return table_answer(std::move(table));
 }
 
+Answer show_active_sockets(const Config& config, const ProxyFacts& facts) {
+    ProxyFacts at_work_only = facts;
+    std::erase_if(at_work_only.sessions, [](const SessionView& session) { return !at_work(session); });
+    return show_sockets(config, at_work_only);
+}
+
+Answer show_nothing(Topic topic) { return table_answer({columns(topic), {}}); }
+
 Answer show_lists(const Config& config, const ProxyFacts& facts) {
     std::set<std::pair<std::string, std::string>> pools;
     for (const SessionView& session : facts.sessions) pools.emplace(session.database, session.user);

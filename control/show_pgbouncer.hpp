@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/answer.hpp"
+#include "control/command.hpp"
 #include "control/config.hpp"
 #include "control/data_plane.hpp"
 #include "control/recent_counters.hpp"
@@ -35,9 +36,13 @@ Answer show_pools(const ProxyFacts& facts);
 Answer show_clients(const Config& config, const ProxyFacts& facts);
 Answer show_servers(const Config& config, const ProxyFacts& facts);
 Answer show_sockets(const Config& config, const ProxyFacts& facts);
+/// Those at both ends of a session that is at work.
+Answer show_active_sockets(const Config& config, const ProxyFacts& facts);
 Answer show_lists(const Config& config, const ProxyFacts& facts);
 Answer show_users(const ProxyFacts& facts);
 Answer show_state(const ProxyFacts& facts);
+/// What there is none of here.
+Answer show_nothing(Topic topic);
 /// Of this process, as the kernel counts it.
 Answer show_mem();
 

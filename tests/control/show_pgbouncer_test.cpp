@@ -99,6 +99,12 @@ TEST(PgBouncer, ColumnsAreItsOwnInItsOrder) {
     EXPECT_EQ(names(Topic::lists), words("list items"));
     EXPECT_EQ(names(Topic::state), words("key value"));
     EXPECT_EQ(names(Topic::totals), words("name value"));
+    EXPECT_EQ(names(Topic::active_sockets), names(Topic::sockets));
+    EXPECT_EQ(names(Topic::dns_hosts), words("hostname ttl addrs"));
+    EXPECT_EQ(names(Topic::dns_zones), words("zonename serial count"));
+    EXPECT_EQ(names(Topic::peers), words("peer_id host port pool_size"));
+    EXPECT_EQ(names(Topic::peer_pools),
+              words("peer_id cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login"));
 }
 
 TEST(PgBouncer, EveryTableHasTheColumnsThatAreTold) {
@@ -174,6 +180,10 @@ TEST(PgBouncer, ConnectionsNameTheirPeersAndEachOther) {
     EXPECT_EQ(cell(servers, "remote_pid"), "21");
     EXPECT_EQ(cell(servers, "link"), cell(clients, "ptr"));
     EXPECT_EQ(show_sockets(config, some_facts()).table.rows.size(), 7U);
+    const Table at_work = show_active_sockets(config, some_facts()).table;
+    EXPECT_FALSE(at_work.rows.empty());
+    for (const Row& row : at_work.rows) EXPECT_TRUE(row[4] == "cl_active" || row[4] == "sv_active") << *row[4];
+    EXPECT_TRUE(show_nothing(Topic::peers).table.rows.empty());
 }
 
 TEST(PgBouncer, ADatabaseIsPausedOrDisabled) {
