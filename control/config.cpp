@@ -308,6 +308,9 @@ void check_files(Reading& reading, const Config& config) {
     if (tls.mode == TlsMode::disable) return;
     if (tls.certificate.empty() || tls.key.empty())
         reading.refuse("proxy.tls.mode", "'mode' in [proxy.tls] needs 'cert' and 'key'");
+    if (!tls.client_crl.empty() && tls.client_ca.empty())
+        reading.refuse("proxy.tls.client_crl",
+                       "'client_crl' in [proxy.tls] has no effect without 'client_ca': name that file, too");
 }
 
 }  // namespace

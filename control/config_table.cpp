@@ -82,6 +82,11 @@ constexpr std::array kKeys{
     ConfigKey{"proxy.tls", "client_ca", R"("")", kReload, kOpen,
               "File with the authorities of client certificates; empty: none are asked for.",
               [](Config& c) -> Slot { return &c.data_plane.tls.client_ca; }},
+    ConfigKey{
+        "proxy.tls", "client_crl", R"("")", kReload, kOpen,
+        "File with lists of revoked certificates (PEM), one of each authority of client_ca; they may stand in that "
+        "file, too.",
+        [](Config& c) -> Slot { return &c.data_plane.tls.client_crl; }},
 
     ConfigKey{"auth", "method", R"("scram")", kReload, kOpen,
               "How clients prove who they are. With \"md5\" a role that has a SCRAM verifier is asked for SCRAM.",

@@ -81,6 +81,7 @@ struct ListenTls {
     std::string certificate;  ///< path
     std::string key;          ///< path
     std::string client_ca;    ///< path; empty: client certificates are not asked for
+    std::string client_crl;   ///< path of lists of revoked ones; empty: none but those that stand in client_ca
 };
 
 /// How clients prove who they are. `md5` and `scram` need the role's verifier of that kind; with `md5` a role that has

@@ -49,8 +49,8 @@ void use_revoked(SSL_CTX* context) {
     }
 }
 
-/// libpq's sslcrl and sslcrldir: with either, certificates that are checked at all must be in no list. Unlike libpq,
-/// which goes on without the lists, a file that cannot be read is an error.
+/// client_crl, and libpq's sslcrl and sslcrldir: with any, certificates that are checked at all must be in no list.
+/// Unlike libpq, which goes on without the lists, a file that cannot be read is an error.
 void use_revoked(SSL_CTX* context, const std::string& file, const std::string& directory) {
     if (file.empty() && directory.empty()) return;
     X509_STORE* store = SSL_CTX_get_cert_store(context);
@@ -91,6 +91,7 @@ TlsContext make_server_tls(const control::ListenTls& settings) {
         }
         SSL_CTX_set_client_CA_list(context.get(), SSL_load_client_CA_file(settings.client_ca.c_str()));
         SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, nullptr);
+        use_revoked(context.get(), settings.client_crl, {});
         use_revoked(context.get());
     }
     return context;

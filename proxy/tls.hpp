@@ -14,8 +14,8 @@ namespace turnout::proxy {
 /// Shared by all workers; OpenSSL counts the references of its sessions itself.
 using TlsContext = std::shared_ptr<ssl_ctx_st>;
 
-/// For clients. Lists of revoked certificates in the file of client_ca count. Throws std::runtime_error that names the
-/// file which could not be used. Null when TLS is disabled.
+/// For clients. Lists of revoked certificates count, in client_crl and in the file of client_ca. Throws
+/// std::runtime_error that names the file which could not be used. Null when TLS is disabled.
 TlsContext make_server_tls(const control::ListenTls& settings);
 
 /// For a side, with libpq's reading of sslmode: certificates are checked from verify_ca on, and by every mode when a

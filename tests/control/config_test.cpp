@@ -66,6 +66,7 @@ mode = "require"
 cert = "c.pem"
 key = "k.pem"
 client_ca = "ca.pem"
+client_crl = "crl.pem"
 [auth]
 method = "md5"
 auth_file = "/etc/userlist.txt"
@@ -110,6 +111,7 @@ file = "/var/log/turnout.log"
     EXPECT_EQ(plane.tls.certificate, "c.pem");
     EXPECT_EQ(plane.tls.key, "k.pem");
     EXPECT_EQ(plane.tls.client_ca, "ca.pem");
+    EXPECT_EQ(plane.tls.client_crl, "crl.pem");
     EXPECT_TRUE(plane.console);
     EXPECT_EQ(plane.sides[1].ssl_crl, "/crl.pem");
     EXPECT_EQ(plane.sides[1].ssl_crl_directory, "/crls");
@@ -201,6 +203,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "journal_database"},
         Refusal{"TlsWithoutCertificate", "[proxy.tls]\nmode = \"allow\"\n",
                 "t.toml:8:8: 'mode' in [proxy.tls] needs 'cert' and 'key'"},
+        Refusal{"RevokedByNobody", "[proxy.tls]\nmode = \"allow\"\ncert = \"c\"\nkey = \"k\"\nclient_crl = \"r\"\n",
+                "t.toml:11:14: 'client_crl' in [proxy.tls] has no effect without 'client_ca': name that file, too"},
         Refusal{"NothingLeftBesideTheReserve", "[proxy]\nmax_client_connections = 5\nreserved_connections = 2\n",
                 "t.toml:9:24: 'superuser_reserved_connections' (3) and 'reserved_connections' (2) in [proxy] must be "
                 "less together than 'max_client_connections' (5)"},

@@ -23,11 +23,13 @@ class Files {
         fs::create_directories(directory / "socket");
         for (const char* name : {"m_cert", "m_both", "Somebody", "revoked", "stranger"})
             support::write_certificate(path(name, "crt"), path(name, "key"), name);
-        std::ofstream authorities(directory / "ca.crt");
+        std::ofstream authorities(directory / "ca.crt"), lists(directory / "lists.crl");
         for (const std::string name : {"m_cert", "m_both", "Somebody", "revoked"}) {
             support::write_revocation_list(path(name, "crl"), path(name, "crt"), path(name, "key"),
                                            name == "revoked" ? support::Revoked::itself : support::Revoked::nothing);
-            authorities << std::ifstream(path(name, "crt")).rdbuf() << std::ifstream(path(name, "crl")).rdbuf();
+            // Some lists stand beside their authorities, some in a file of their own.
+            authorities << std::ifstream(path(name, "crt")).rdbuf();
+            (name.starts_with("m_") ? authorities : lists) << std::ifstream(path(name, "crl")).rdbuf();
         }
         write_rules("");
         std::ofstream(directory / "ident") << "people Somebody m_mapped\n";
@@ -75,7 +77,8 @@ class Methods : public testing::Test {
                         .lines = {{"auth", named("hba_file", files_->directory / "hba")},
                                   {"auth", named("ident_file", files_->directory / "ident")},
                                   {"proxy.tls", "mode = \"allow\""},
-                                  {"proxy.tls", named("client_ca", files_->directory / "ca.crt")}}});
+                                  {"proxy.tls", named("client_ca", files_->directory / "ca.crt") + "\n" +
+                                                    named("client_crl", files_->directory / "lists.crl")}}});
         pair_->blue().execute(
             "CREATE ROLE staff; CREATE ROLE m_scram LOGIN PASSWORD 'secret' IN ROLE staff;"
             "CREATE ROLE m_trust LOGIN; CREATE ROLE m_cert LOGIN; CREATE ROLE m_mapped LOGIN;"
