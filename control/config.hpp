@@ -52,10 +52,19 @@ struct SwitchConfig {
     std::string pg_bin;       ///< directory of pg_dump and pg_restore; empty: the newest that is found
 };
 
+/// What becomes of a verb whose hook before it fails.
+enum class HookFailure { refuse, go_on };
+
 /// [hooks]: programs of the operator's, run without a shell and without arguments.
 struct HooksConfig {
-    std::string before_switch;  ///< its failure refuses the switch
-    std::string after_switch;   ///< its failure is logged
+    std::string before_sync;  ///< those before a verb may refuse it
+    std::string after_sync;   ///< the others are told; nobody waits for them
+    std::string before_switch;
+    std::string phase;
+    std::string after_switch;
+    std::string before_finish;
+    std::string after_finish;
+    HookFailure on_failure = HookFailure::refuse;
     Milliseconds timeout{0};
 };
 

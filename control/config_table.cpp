@@ -167,13 +167,34 @@ constexpr std::array kKeys{
               "Directory of pg_dump and pg_restore; empty: the newest that is found.",
               [](Config& c) -> Slot { return &c.switching.pg_bin; }},
 
+    ConfigKey{"hooks", "before_sync", R"("")", kReload, kOpen,
+              "Program run before sync, with the facts in its environment and as JSON on its standard input; if it "
+              "fails, see on_failure.",
+              [](Config& c) -> Slot { return &c.hooks.before_sync; }},
+    ConfigKey{"hooks", "after_sync", R"("")", kReload, kOpen,
+              "Program run after a sync that was done, which does not wait for it; the report is in TURNOUT_JSON, too.",
+              [](Config& c) -> Slot { return &c.hooks.after_sync; }},
     ConfigKey{"hooks", "before_switch", R"("")", kReload, kOpen,
-              "Program run before a switch or rollback, with the facts in its environment; its failure refuses it.",
+              "Program run before a switch or rollback, when all checks have passed; told as before_sync is.",
               [](Config& c) -> Slot { return &c.hooks.before_switch; }},
-    ConfigKey{
-        "hooks", "after_switch", R"("")", kReload, kOpen,
-        "Program run after a switch or rollback, with its outcome in the environment, the report in TURNOUT_JSON.",
-        [](Config& c) -> Slot { return &c.hooks.after_switch; }},
+    ConfigKey{"hooks", "phase", R"("")", kReload, kOpen,
+              "Program told each phase of a switch or rollback as it begins, in TURNOUT_PHASE; nobody waits for it, "
+              "and none is started while the gate is closed.",
+              [](Config& c) -> Slot { return &c.hooks.phase; }},
+    ConfigKey{"hooks", "after_switch", R"("")", kReload, kOpen,
+              "Program run after a switch or rollback, whatever its outcome (TURNOUT_OUTCOME); told as after_sync is.",
+              [](Config& c) -> Slot { return &c.hooks.after_switch; }},
+    ConfigKey{"hooks", "before_finish", R"("")", kReload, kOpen,
+              "Program run before finish or abort; told as before_sync is.",
+              [](Config& c) -> Slot { return &c.hooks.before_finish; }},
+    ConfigKey{"hooks", "after_finish", R"("")", kReload, kOpen,
+              "Program run after a finish or abort that was done; told as after_sync is.",
+              [](Config& c) -> Slot { return &c.hooks.after_finish; }},
+    ConfigKey{"hooks", "on_failure", R"("refuse")", kReload, kOpen,
+              "When a program before a verb fails: refuse the verb, or go on with a warning in the log.",
+              [](Config& c) -> Slot {
+                  return choice(c.hooks.on_failure, {"refuse", "go_on"});
+              }},
     ConfigKey{"hooks", "timeout", R"("60s")", kReload, kOpen, "A hook that takes longer is ended, and has failed.",
               [](Config& c) -> Slot { return &c.hooks.timeout; }},
 

@@ -103,6 +103,7 @@ Controller::Controller(asio::any_io_executor executor, ControllerSettings settin
       switcher_(std::make_unique<Switcher>(cluster_, *data_plane_, state_, std::move(settings.step_watch))),
       nobody_{false, "turnout is starting and finds out which side is active", "Try again in a moment."},
       reports_(report_directory(config_)),
+      hook_teller_(executor),
       feed_(settings.feed),
       news_(executor, asio::steady_timer::time_point::max()) {}
 
@@ -186,12 +187,28 @@ asio::awaitable<Answer> Controller::carry_out(const Command& command, const Prog
         co_return refusal(sqlstate::refused, fmt::format("{} is refused: the proxy is paused", tag(command.verb)),
                           "turnout resume lets the clients go on.");
     switch (command.verb) {
-        case Verb::sync: co_return co_await sync(command, progress);
         case Verb::verify: co_return co_await verify(command, progress);
-        case Verb::finish: co_return co_await finish();
-        case Verb::abort: co_return co_await abort();
+        case Verb::sync:
+        case Verb::finish:
+        case Verb::abort: co_return co_await between_hooks(command, progress);
         default: co_return co_await switch_over(command, progress);
     }
+}
+
+/// A switch asks its hook later, when nothing else stands in its way.
+asio::awaitable<Answer> Controller::between_hooks(const Command& command, const Progress& progress) {
+    const Side active = served_->side;
+    const std::optional<Answer> held = co_await held_back(command, active);
+    if (held) co_return *held;
+    if (!served_) co_return nobody_is_served();
+    Answer answer;
+    switch (command.verb) {
+        case Verb::sync: answer = co_await sync(command, progress); break;
+        case Verb::finish: answer = co_await finish(); break;
+        default: answer = co_await abort(); break;
+    }
+    if (!answer.failed() && answer.json.is_object()) tell_hook_of_end(command, active, answer.json.get_object());
+    co_return answer;
 }
 
 Answer Controller::nobody_is_served() const {

@@ -26,6 +26,7 @@
 #include "control/command.hpp"
 #include "control/config.hpp"
 #include "control/data_plane.hpp"
+#include "control/hook.hpp"
 #include "control/live_feed.hpp"
 #include "control/metrics.hpp"
 #include "control/preflight.hpp"
@@ -101,6 +102,7 @@ class Controller {
     boost::asio::awaitable<Answer> dispatch(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> exclusively(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> carry_out(const Command& command, const Progress& progress);
+    boost::asio::awaitable<Answer> between_hooks(const Command& command, const Progress& progress);
     Answer cancelled(const Command& command) const;
     Answer nobody_is_served() const;
     std::optional<Answer> refuse_beside_running(Verb verb) const;
@@ -123,7 +125,8 @@ class Controller {
 
     // ---- controller_hooks.cpp
     boost::asio::awaitable<std::optional<Answer>> held_back(const Command& command, Side from);
-    boost::asio::awaitable<void> tell_hook(Command command, SwitchReport report);
+    void tell_hook_of_phase(const Command& command, Side from, std::string_view phase);
+    void tell_hook_of_end(const Command& command, Side from, boost::json::object report);
 
     // ---- controller_record.cpp
     void begin_record(const Command& command, const PreflightReport& preflight, const Progress& progress);
@@ -217,6 +220,7 @@ class Controller {
     std::set<std::string> disabled_;  ///< databases
     RecentCounters recent_;
     ReportStore reports_;
+    HookTeller hook_teller_;
     std::shared_ptr<SwitchRecord> record_;  ///< of the switch that runs
     LiveFeed* feed_;
     std::array<PgConnection::Ptr, 2> page_connections_;  ///< by index(Side)

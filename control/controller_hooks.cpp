@@ -1,7 +1,8 @@
-// Gates and hooks around a switch: what the operator wants to happen before it and after it.
+// Gates and hooks around the verbs that change something: what the operator wants to happen before them, meanwhile and
+// afterwards.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <boost/json/serialize.hpp>
+#include <boost/json/object.hpp>
 #include <filesystem>
 
 #include "control/controller.hpp"
@@ -10,47 +11,91 @@
 namespace turnout::control {
 
 namespace asio = boost::asio;
+namespace json = boost::json;
 
 namespace {
 
-Conninfo::Parameters facts(const Command& command, std::string_view event, Side from) {
-    Conninfo::Parameters facts;
-    facts.emplace_back("TURNOUT_EVENT", event);
-    facts.emplace_back("TURNOUT_VERB", dashed(tag(command.verb)));
-    facts.emplace_back("TURNOUT_FROM", turnout::name(from));
-    facts.emplace_back("TURNOUT_TO", turnout::name(other(from)));
-    return facts;
+/// A moment at which one of [hooks] is run.
+struct HookPoint {
+    std::string_view event;  ///< the key's name
+    std::string HooksConfig::*program;
+};
+
+constexpr HookPoint kPhase{"phase", &HooksConfig::phase};
+
+struct HooksOfVerb {
+    HookPoint before, after;
+};
+
+std::optional<HooksOfVerb> hooks_of(Verb verb) {
+    switch (verb) {
+        case Verb::sync:
+            return HooksOfVerb{{"before_sync", &HooksConfig::before_sync}, {"after_sync", &HooksConfig::after_sync}};
+        case Verb::switch_over:
+        case Verb::rollback:
+            return HooksOfVerb{{"before_switch", &HooksConfig::before_switch},
+                               {"after_switch", &HooksConfig::after_switch}};
+        case Verb::finish:
+        case Verb::abort:
+            return HooksOfVerb{{"before_finish", &HooksConfig::before_finish},
+                               {"after_finish", &HooksConfig::after_finish}};
+        default: return std::nullopt;
+    }
 }
 
 bool moves(Verb verb) { return verb == Verb::switch_over || verb == Verb::rollback; }
 
+/// From: the active side, which serves the clients until then.
+json::object facts(const Command& command, const HookPoint& point, Side from) {
+    json::object facts{{"event", point.event}, {"verb", dashed(tag(command.verb))}, {"from", turnout::name(from)}};
+    facts["to"] = turnout::name(moves(command.verb) || command.verb == Verb::sync ? other(from) : from);
+    return facts;
+}
+
 }  // namespace
 
-/// Why the switch is not to begin, or nothing.
+/// Why the verb is not to begin, or nothing.
 asio::awaitable<std::optional<Answer>> Controller::held_back(const Command& command, Side from) {
-    if (!moves(command.verb)) co_return std::nullopt;
+    const auto points = hooks_of(command.verb);
+    if (!points) co_return std::nullopt;
     std::error_code none;
-    if (const std::string& file = config_.switching.hold_file; !file.empty() && std::filesystem::exists(file, none))
+    if (const std::string& file = config_.switching.hold_file;
+        moves(command.verb) && !file.empty() && std::filesystem::exists(file, none))
         co_return refusal(sqlstate::refused,
                           fmt::format("{} is refused: the hold file {} exists", tag(command.verb), file),
                           "Remove it when the switch may take place.");
     const HooksConfig hooks = config_.hooks;
-    if (hooks.before_switch.empty()) co_return std::nullopt;
-    Conninfo::Parameters variables = facts(command, "before_switch", from);
-    const auto failure = co_await run_hook(hooks.before_switch, std::move(variables), hooks.timeout);
+    const std::string program = hooks.*points->before.program;
+    if (program.empty()) co_return std::nullopt;
+    json::object told = facts(command, points->before, from);
+    const auto failure = co_await run_hook(program, std::move(told), hooks.timeout);
     if (!failure) co_return std::nullopt;
-    co_return refusal(sqlstate::refused, fmt::format("{} is refused by the hook before_switch", tag(command.verb)),
+    if (hooks.on_failure == HookFailure::go_on) {
+        spdlog::warn("the hook {} failed, and {} goes on: {}", points->before.event, tag(command.verb), *failure);
+        co_return std::nullopt;
+    }
+    co_return refusal(sqlstate::refused,
+                      fmt::format("{} is refused by the hook {}", tag(command.verb), points->before.event),
                       "Mend what it complains of, or take it out of [hooks].", *failure);
 }
 
-asio::awaitable<void> Controller::tell_hook(Command command, SwitchReport report) {
-    const HooksConfig hooks = config_.hooks;
-    if (hooks.after_switch.empty() || !moves(command.verb)) co_return;
-    Conninfo::Parameters variables = facts(command, "after_switch", report.from);
-    variables.emplace_back("TURNOUT_OUTCOME", name(report.outcome));
-    variables.emplace_back("TURNOUT_JSON", boost::json::serialize(to_json(report)));
-    const auto failure = co_await run_hook(hooks.after_switch, std::move(variables), hooks.timeout);
-    if (failure) spdlog::warn("the hook after_switch failed: {}", *failure);
+/// The window lies behind `intent`; whatever is told meanwhile waits until the next phase is told.
+void Controller::tell_hook_of_phase(const Command& command, Side from, std::string_view phase) {
+    hook_teller_.hold(phase == "intent");
+    json::object told = facts(command, kPhase, from);
+    told["phase"] = phase;
+    hook_teller_.tell(config_.hooks.phase, std::move(told), config_.hooks.timeout);
+}
+
+void Controller::tell_hook_of_end(const Command& command, Side from, json::object report) {
+    hook_teller_.hold(false);
+    const auto points = hooks_of(command.verb);
+    if (!points) return;
+    json::object told = facts(command, points->after, from);
+    if (const json::value* outcome = report.if_contains("outcome")) told["outcome"] = *outcome;
+    if (const json::value* generation = report.if_contains("generation")) told["generation"] = *generation;
+    told["report"] = std::move(report);
+    hook_teller_.tell(config_.hooks.*points->after.program, std::move(told), config_.hooks.timeout);
 }
 
 }  // namespace turnout::control

@@ -182,7 +182,8 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     const auto over = [](SwitchRecord* ended) { ended->over = true; };
     const std::unique_ptr<SwitchRecord, decltype(over)> until_then(record.get(), over);
 
-    SwitchProgress tell = [this, &command, &progress](std::string line) {
+    SwitchProgress tell = [this, &command, &progress, from = before.side](std::string line) {
+        if (command.verb != Verb::rehearse) tell_hook_of_phase(command, from, line);
         progress(fmt::format("{}: {}", dashed(tag(command.verb)), line));
         if (record_) record_->marks.push_back({Clock::now(), line});
         switch_progress_ = std::move(line);
@@ -192,8 +193,7 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     take_over(before, report);
     if (no_way_back) streams_known_ = false;  // the next look tells what is left of them
     keep_record(command, report);
-    // Detached: the answer does not wait for it, and a cancelled coroutine may not wait again.
-    asio::co_spawn(executor_, tell_hook(command, report), asio::detached);
+    tell_hook_of_end(command, before.side, to_json(report));
     Answer answer = switch_answer(report);
     reports_.name_in(answer);
     co_return answer;

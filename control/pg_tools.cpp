@@ -14,8 +14,10 @@
 #include <boost/process/v2/impl/environment.ipp>  // Boost 1.81's header-only form leaves it out
 #include <boost/process/v2/process.hpp>
 #include <boost/process/v2/stdio.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <set>
 
 namespace turnout::control {
@@ -58,6 +60,10 @@ bool complete(const std::filesystem::path& folder) {
     return access((folder / "pg_dump").c_str(), X_OK) == 0 && access((folder / "pg_restore").c_str(), X_OK) == 0;
 }
 
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
 asio::awaitable<std::string> drain(asio::readable_pipe& pipe) {
     std::string text;
     co_await asio::async_read(pipe, asio::dynamic_buffer(text), asio::as_tuple(asio::use_awaitable));
@@ -67,14 +73,16 @@ asio::awaitable<std::string> drain(asio::readable_pipe& pipe) {
 }  // namespace
 
 asio::awaitable<std::string> run_program(std::filesystem::path program, std::vector<std::string> arguments,
-                                         Conninfo::Parameters variables) {
+                                         Conninfo::Parameters variables, std::filesystem::path input) {
     using namespace asio::experimental::awaitable_operators;
     const auto executor = co_await asio::this_coro::executor;
     std::vector<std::string> environment{"PATH=" + variable("PATH"), "HOME=" + variable("HOME"), "LC_ALL=C"};
     for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
+    const std::unique_ptr<std::FILE, CloseFile> in(std::fopen(input.c_str(), "re"));
+    if (!in) throw PgToolsError(fmt::format("cannot read {}", input.string()));
     asio::readable_pipe output(executor);
     asio::readable_pipe errors(executor);
-    process::process child(executor, program.string(), arguments, process::process_stdio{nullptr, output, errors},
+    process::process child(executor, program.string(), arguments, process::process_stdio{in.get(), output, errors},
                            process::process_environment(environment));
     auto [printed, complaint] = co_await (drain(output) && drain(errors));
     const int status = co_await child.async_wait(asio::use_awaitable);

@@ -29,10 +29,11 @@ class PgToolsError : public std::runtime_error {
 boost::asio::awaitable<PgTools> find_pg_tools(std::string folder, int server_major);
 
 /// Runs a program without a shell and returns its standard output. `variables` are added to a small environment (PATH,
-/// HOME, LC_ALL=C); arguments are visible to everyone on the machine and must hold no secret. Throws PgToolsError with
-/// the end of its standard error if it fails. Cancelled: the program is ended.
+/// HOME, LC_ALL=C); arguments are visible to everyone on the machine and must hold no secret. It reads `input`. Throws
+/// PgToolsError with the end of its standard error if it fails. Cancelled: the program is ended.
 boost::asio::awaitable<std::string> run_program(std::filesystem::path program, std::vector<std::string> arguments,
-                                                Conninfo::Parameters variables);
+                                                Conninfo::Parameters variables,
+                                                std::filesystem::path input = "/dev/null");
 
 /// A file that only this user can read, gone with the object.
 class PrivateFile {

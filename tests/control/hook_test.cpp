@@ -32,7 +32,7 @@ class Hook : public testing::Test {
         return file.string();
     }
 
-    static std::optional<std::string> run(std::string program, Conninfo::Parameters facts = {},
+    static std::optional<std::string> run(std::string program, boost::json::object facts = {},
                                           Milliseconds timeout = Milliseconds(60'000)) {
         asio::io_context context;
         std::optional<std::string> failure;
@@ -45,16 +45,48 @@ class Hook : public testing::Test {
         return failure;
     }
 
+    std::string seen_file() const { return (directory_ / "seen").string(); }
+    std::string seen() const {
+        std::ifstream file(seen_file());
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+
     fs::path directory_;
 };
 
 TEST_F(Hook, IsToldTheFactsInItsEnvironmentAndNothingElse) {
     ::setenv("TURNOUT_TEST_SECRET", "geheim", 1);
-    EXPECT_EQ(run(script("env > " + (directory_ / "seen").string() + "\n"), {{"TURNOUT_FROM", "blue"}}), std::nullopt);
-    std::ifstream file(directory_ / "seen");
-    const std::string seen{std::istreambuf_iterator<char>(file), {}};
-    EXPECT_NE(seen.find("TURNOUT_FROM=blue\n"), std::string::npos) << seen;
-    EXPECT_EQ(seen.find("geheim"), std::string::npos) << seen;
+    EXPECT_EQ(run(script("env > " + seen_file() + "\n"), {{"from", "blue"}, {"report", {{"window_us", 5}}}}),
+              std::nullopt);
+    EXPECT_NE(seen().find("TURNOUT_FROM=blue\n"), std::string::npos) << seen();
+    EXPECT_NE(seen().find("TURNOUT_JSON={\"window_us\":5}\n"), std::string::npos) << seen();
+    EXPECT_EQ(seen().find("geheim"), std::string::npos) << seen();
+}
+
+TEST_F(Hook, ReadsTheFactsAsJsonHoweverLongTheyAre) {
+    const std::string much(200'000, 'x');  // more than an environment takes
+    EXPECT_EQ(run(script("cat > " + seen_file() + "\n"), {{"from", "blue"}, {"report", {{"much", much}}}}),
+              std::nullopt);
+    EXPECT_EQ(seen(), "{\"from\":\"blue\",\"report\":{\"much\":\"" + much + "\"}}\n");
+    EXPECT_EQ(run(script("exit 0\n"), {{"report", {{"much", much}}}}), std::nullopt) << "it need not read";
+}
+
+TEST_F(Hook, AreToldInTheirOrderAndNoneBeginsWhileHeld) {
+    asio::io_context context;
+    HookTeller teller(context.get_executor());
+    const std::string program = script("cat >> " + seen_file() + "\n[ \"$TURNOUT_EVENT\" != second ]\n");
+    teller.tell("", {{"event", "of none"}}, Milliseconds(60'000));
+    teller.hold(true);
+    teller.tell(program, {{"event", "first"}}, Milliseconds(60'000));
+    context.run();
+    EXPECT_FALSE(fs::exists(seen_file()));
+    teller.tell(program, {{"event", "second"}}, Milliseconds(60'000));
+    teller.tell(program, {{"event", "third"}}, Milliseconds(60'000));
+    teller.hold(false);
+    context.restart();
+    context.run();
+    EXPECT_EQ(seen(), "{\"event\":\"first\"}\n{\"event\":\"second\"}\n{\"event\":\"third\"}\n")
+        << "and one that fails keeps no other from being told";
 }
 
 TEST_F(Hook, ThatFailsSaysWhy) {

@@ -283,9 +283,44 @@ TEST_F(AdminConsole, AHoldFileAndAHookThatFailsRefuseASwitch) {
     set("hooks.before_switch", hook.string());
     const bench::Exit refused = pair_->turnout().run({"switch"});
     EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.err.find("SWITCH is refused by the hook before_switch"), std::string::npos) << refused.err;
     EXPECT_NE(refused.err.find("switch from blue to green: not yet"), std::string::npos) << refused.err;
     EXPECT_EQ(pair_->turnout().status().at("active").as_string(), "blue");
     EXPECT_EQ(psql(conninfo(), "RELOAD").status, 0);
+}
+
+TEST_F(AdminConsole, HooksAreToldEachPhaseInItsOrderAndNoneInTheWindow) {
+    const fs::path directory = pair_->turnout().directory();
+    const fs::path hook = directory / "teller", told = directory / "told";
+    std::ofstream(hook) << "#!/bin/sh\ncat >> " << told.string() << "\n[ \"$TURNOUT_EVENT\" != before_switch ]\n";
+    fs::permissions(hook, fs::perms::owner_all);
+    for (const char* key : {"before_switch", "phase", "after_switch"})
+        EXPECT_EQ(psql(conninfo(), fmt::format("SET hooks.{} = '{}'", key, hook.string())).status, 0);
+    EXPECT_EQ(pair_->turnout().run({"switch"}).status, 1) << "the hook before it fails, and refuses it";
+    EXPECT_EQ(psql(conninfo(), "SET hooks.on_failure = 'go_on'").status, 0);
+    fs::remove(told);
+    const json::object report = pair_->change();
+    std::vector<json::object> events;
+    eventually(
+        [&] {
+            events.clear();
+            std::ifstream lines(told);
+            for (std::string line; std::getline(lines, line) && !lines.eof();) events.push_back(json::parse(line).as_object());
+            return !events.empty() && events.back().at("event").as_string() == "after_switch";
+        },
+        "the hook after the switch");
+    EXPECT_EQ(events.front().at("event").as_string(), "before_switch");
+    EXPECT_EQ(events.back().at("report").at("window_us"), report.at("window_us"));
+    std::string phases;
+    for (const json::object& event : events) {
+        EXPECT_EQ(event.at("to"), report.at("to"));
+        if (event.at("event").as_string() == "phase") phases += std::string(event.at("phase").as_string()) + " ";
+    }
+    EXPECT_EQ(phases.find("recheck "), 0U) << phases;
+    EXPECT_LT(phases.find("intent "), phases.find("settle ")) << phases;
+    EXPECT_EQ(phases.find("drain"), std::string::npos) << phases;
+    EXPECT_EQ(psql(conninfo(), "RELOAD").status, 0);
+    pair_->change();
 }
 
 TEST_F(AdminConsole, DebiansExporterRunsAgainstItUnchanged) {
@@ -316,13 +351,14 @@ TEST_F(AdminConsole, DebiansExporterRunsAgainstItUnchanged) {
 }
 
 TEST_F(AdminConsole, ADryRunListsTheStepsAndChangesNothing) {
+    const std::string history = pair_->turnout().run({"show", "history", "--json"}).out;
     const json::object before = pair_->turnout().status();
     const json::object plan = pair_->turnout().report({"switch", "--dry-run"});
     EXPECT_EQ(plan.at("outcome").as_string(), "possible") << json::serialize(plan);
     EXPECT_GT(plan.at("window_us_estimate").to_number<double>(), 0);
     EXPECT_EQ(plan.at("steps").as_array().size(), 12U);
     EXPECT_EQ(pair_->turnout().status().at("generation"), before.at("generation"));
-    EXPECT_EQ(pair_->turnout().run({"show", "history", "--json"}).out, "[]\n");
+    EXPECT_EQ(pair_->turnout().run({"show", "history", "--json"}).out, history);
 }
 
 /// All that a run of turnout leaves behind or shows, by where it stands.
