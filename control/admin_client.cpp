@@ -77,11 +77,17 @@ std::string error_of(const Connection& connection) {
     return message;
 }
 
+/// As an answer of the proxy's that is an error is told.
+void complain_to(std::ostream& err, const std::string& message, std::string_view hint) {
+    err << "turnout: " << message << "\nhint: " << hint << std::endl;
+}
+
 void cancel(const Connection& connection, std::ostream& err) {
     const std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> handle(PQgetCancel(connection.get()), &PQfreeCancel);
     std::array<char, 256> problem{};
     if (!handle || PQcancel(handle.get(), problem.data(), static_cast<int>(problem.size())) == 0)
-        err << "turnout: cannot cancel: " << problem.data() << std::endl;
+        complain_to(err, std::string("the verb cannot be cancelled: ") + problem.data(),
+                    "It goes on; Ctrl-C again leaves it, and turnout show status tells how far it is.");
     else
         err << "turnout: cancelling; waiting until it is undone" << std::endl;
 }
@@ -140,8 +146,8 @@ ExitStatus reported_status(const Connection& connection, bool failed) {
 
 ExitStatus ended_meanwhile(const AdminRequest& request, const Connection& connection, std::ostream& err) {
     if (request.command.starts_with("SHUTDOWN")) return ExitStatus::done;
-    err << "turnout: the proxy ended while it worked on this, so the outcome is not known: " << error_of(connection)
-        << "\nhint: Start it again: it finds out which side is active, and turnout show status tells." << std::endl;
+    complain_to(err, "the proxy ended while it worked on this, so the outcome is not known: " + error_of(connection),
+                "Start it again: it finds out which side is active, and turnout show status tells.");
     return ExitStatus::needs_person;
 }
 
@@ -150,9 +156,8 @@ ExitStatus ended_meanwhile(const AdminRequest& request, const Connection& connec
 ExitStatus run_admin_command(const AdminRequest& request, std::ostream& out, std::ostream& err) {
     const Connection connection = connect(request);
     if (PQstatus(connection.get()) != CONNECTION_OK) {
-        err << "turnout: no proxy answers at " << request.directory << ": " << error_of(connection)
-            << "\nhint: Start it with turnout serve --config FILE, or name its [admin] socket with --admin DIR."
-            << std::endl;
+        complain_to(err, "no proxy answers at " + request.directory + ": " + error_of(connection),
+                    "Start it with turnout serve --config FILE, or name its [admin] socket with --admin DIR.");
         return ExitStatus::refused;
     }
     ProgressPrinter printer(err, request.quiet, request.terminal);

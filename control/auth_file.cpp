@@ -39,7 +39,7 @@ bool is_verifier(std::string_view text) {
     return text.empty() || text.starts_with("SCRAM-SHA-256$") || (text.starts_with("md5") && text.size() == kMd5);
 }
 
-[[noreturn]] void refuse(const std::string& file, std::size_t line, const std::string& sentence) {
+[[noreturn]] void refuse_line(const std::string& file, std::size_t line, const std::string& sentence) {
     throw AuthFileError(file + ":" + std::to_string(line) + ": " + sentence);
 }
 
@@ -54,13 +54,13 @@ Verifiers parse_auth_file(std::string_view text, const std::string& file) {
         if (line.empty() || line.starts_with(';')) continue;
         const auto role = take_quoted(line);
         auto verifier = role ? take_quoted(line) : std::nullopt;
-        if (!verifier || role->empty()) refuse(file, number, "a line must be \"role\" \"verifier\"");
+        if (!verifier || role->empty()) refuse_line(file, number, "a line must be \"role\" \"verifier\"");
         if (!is_verifier(*verifier))
-            refuse(file, number,
-                   "the password of \"" + *role +
-                       "\" is in the clear: put its verifier there (SELECT rolpassword FROM pg_authid)");
+            refuse_line(file, number,
+                        "the password of \"" + *role +
+                            "\" is in the clear: put its verifier there (SELECT rolpassword FROM pg_authid)");
         if (!verifiers.emplace(*role, std::move(*verifier)).second)
-            refuse(file, number, "role \"" + *role + "\" is there twice");
+            refuse_line(file, number, "role \"" + *role + "\" is there twice: leave one of the lines");
     }
     return verifiers;
 }

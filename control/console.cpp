@@ -61,7 +61,8 @@ void Console::open() {
             throw boost::system::system_error(errno, boost::system::system_category());
         acceptor_.listen();
     } catch (const boost::system::system_error& error) {
-        throw std::runtime_error("the admin socket " + path_ + " cannot be opened: " + error.code().message());
+        throw std::runtime_error("the admin socket " + path_ + " cannot be opened: " + error.code().message() +
+                                 "; name a directory that this user may write in [admin] socket");
     }
     asio::co_spawn(executor_, accept(), asio::detached);
 }

@@ -149,7 +149,7 @@ struct HttpServer::Running {
 HttpServer::HttpServer(const std::string& address, HttpHandler handler, LiveFeed* feed)
     : running_(std::make_unique<Running>(std::move(handler), feed)) {
     const auto parts = parse_host_and_port(address);
-    if (!parts) throw std::runtime_error("'" + address + "' is no address to listen on");
+    if (!parts) throw std::runtime_error("'" + address + "' is no address to listen on: write HOST:PORT");
     try {
         tcp::resolver resolver(running_->context);
         const auto found = resolver.resolve(parts->host, std::to_string(parts->port), tcp::resolver::passive);
@@ -159,7 +159,8 @@ HttpServer::HttpServer(const std::string& address, HttpHandler handler, LiveFeed
         running_->acceptor.bind(endpoint);
         running_->acceptor.listen();
     } catch (const boost::system::system_error& error) {
-        throw std::runtime_error("cannot listen on " + address + " for metrics: " + error.code().message());
+        throw std::runtime_error("cannot listen on " + address + " for metrics: " + error.code().message() +
+                                 "; name another address in [metrics] listen");
     }
     asio::co_spawn(running_->context, running_->accept(), asio::detached);
     running_->thread = std::thread([running = running_.get()] {

@@ -86,7 +86,8 @@ void set_up_log(const LogConfig& config) {
         else
             sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(config.file);
     } catch (const spdlog::spdlog_ex& error) {
-        throw std::runtime_error("the log file " + config.file + " cannot be opened: " + error.what());
+        throw std::runtime_error("the log file " + config.file + " cannot be opened: " + error.what() +
+                                 "; name another in [log] file");
     }
     auto logger = std::make_shared<spdlog::logger>("turnout", std::move(sink));
     logger->set_formatter(std::make_unique<Formatter>(config.format));

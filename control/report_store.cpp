@@ -96,7 +96,9 @@ void ReportStore::write(const std::string& name, std::string_view text) const {
     std::ofstream stream(unfinished, std::ios::binary | std::ios::trunc);
     stream << text;
     stream.close();
-    if (!stream) throw std::runtime_error(unfinished.string() + " cannot be written");
+    if (!stream)
+        throw std::runtime_error(unfinished.string() +
+                                 " cannot be written: name a directory with room in [report] directory");
     fs::rename(unfinished, target);
 }
 

@@ -29,6 +29,11 @@ std::string in_quotes(const std::string& value) {
     return text + "'";
 }
 
+/// How everything that is wrong with a command line is told.
+void complain(const std::string& message, const std::string& hint) {
+    std::cerr << "turnout: " << message << "\nhint: " << hint << std::endl;
+}
+
 /// What was written for one verb; lives until the command has been put together.
 struct VerbArguments {
     const VerbDescription* verb = nullptr;
@@ -158,10 +163,10 @@ bool is_one_of(const std::vector<std::string>& words, std::string_view word) {
 
 /// What to type instead of a first argument that is no verb.
 std::string advice(const std::vector<std::string>& verbs, std::string_view word) {
-    if (is_one_of(topics(), word)) return "did you mean show " + std::string(word) + "?";
+    if (is_one_of(topics(), word)) return "Did you mean show " + std::string(word) + "?";
     const std::vector<std::string_view> known(verbs.begin(), verbs.end());
     const auto meant = control::nearest_word(word, known);
-    return meant ? "did you mean " + *meant + "?" : "turnout --help lists them";
+    return meant ? "Did you mean " + *meant + "?" : "turnout --help lists them.";
 }
 
 /// Prints help that was asked for, or what is wrong and which help would tell; returns the exit status.
@@ -171,10 +176,10 @@ int print_and_status(const CLI::App& app, const CLI::ParseError& error, std::str
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
         return app.exit(error, std::cout, std::cerr);
     if (!verb && !first.empty() && first.front() != '-') {
-        std::cerr << "turnout: unknown verb '" << first << "'; " << advice(verbs, first) << std::endl;
+        complain("unknown verb '" + std::string(first) + "'", advice(verbs, first));
     } else {
-        std::cerr << "turnout: " << error.what() << "\nhint: turnout " << (verb ? std::string(first) + " " : "")
-                  << "--help tells what it takes" << std::endl;
+        complain(error.what(),
+                 "turnout " + (verb ? std::string(first) + " " : std::string()) + "--help tells what it takes.");
     }
     return static_cast<int>(control::ExitStatus::usage);
 }
@@ -269,7 +274,7 @@ Request parse_command_line(int argc, const char* const* argv) {
         if (!yes) admin.question = question(*arguments);
         const auto parsed = control::parse_commands(admin.command);
         if (parsed) return admin;
-        std::cerr << "turnout: " << parsed.error().message << "\nhint: " << parsed.error().hint << std::endl;
+        complain(parsed.error().message, parsed.error().hint);
     }
     return Ended{static_cast<int>(control::ExitStatus::usage)};
 }

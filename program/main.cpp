@@ -18,7 +18,7 @@ int run(const WatchRequest& request) { return watch(request, std::cout, std::cer
 int run(const OperatorRequest& request) { return operate(request); }
 int run(control::AdminRequest request) {
     if (!request.question.empty() && !confirmed(request.question)) {
-        std::cerr << "turnout: nothing was done" << std::endl;
+        std::cerr << "turnout: nothing was done: the answer was not y" << std::endl;
         return static_cast<int>(control::ExitStatus::refused);
     }
     request.terminal = is_terminal(Stream::err);

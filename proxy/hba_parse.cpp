@@ -1,4 +1,5 @@
-// From lines of a rule file to rules; what is refused, and in which words, is PostgreSQL's (parse_hba_line of hba.c).
+// From lines of a rule file to rules; what is refused, and in which words, is PostgreSQL's
+// (parse_hba_line of hba.c); behind a colon stands the remedy.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -42,6 +43,8 @@ constexpr std::array<std::pair<std::string_view, HbaMethod>, 7> kMethods{{
     {"cert", HbaMethod::cert},
 }};
 
+constexpr std::string_view kMethodNames = "trust, reject, password, md5, scram-sha-256, peer and cert";
+
 constexpr std::array<std::string_view, 8> kMethodsElsewhere{"gss", "sspi", "ident",  "pam",
                                                             "bsd", "ldap", "radius", "oauth"};
 
@@ -55,8 +58,10 @@ class LineParser {
 
     HbaRule parse() {
         take_connection();
-        rule_.databases = take_names("end-of-line before database specification");
-        rule_.users = take_names("end-of-line before role specification");
+        rule_.databases =
+            take_names("end-of-line before database specification: a line is TYPE DATABASE USER [ADDRESS] METHOD");
+        rule_.users =
+            take_names("end-of-line before role specification: a line is TYPE DATABASE USER [ADDRESS] METHOD");
         if (rule_.connection != HbaConnection::local) take_address();
         take_method();
         while (at_ < line_.fields.size()) {
@@ -80,9 +85,15 @@ class LineParser {
 
     void take_connection() {
         const RuleField& field = line_.fields[at_++];
-        if (field.size() > 1) throw Refused{"multiple values specified for connection type"};
+        if (field.size() > 1)
+            throw Refused{
+                "multiple values specified for connection type: specify exactly one connection type per line"};
         const HbaConnection* known = find(kConnections, field.front().text);
-        if (known == nullptr) throw Refused{fmt::format("invalid connection type \"{}\"", field.front().text)};
+        if (known == nullptr)
+            throw Refused{
+                fmt::format("invalid connection type \"{}\": it must be local, host, hostssl, hostnossl, hostgssenc or "
+                            "hostnogssenc",
+                            field.front().text)};
         rule_.connection = *known;
     }
 
@@ -100,7 +111,8 @@ class LineParser {
 
     void take_address() {
         const RuleToken& token =
-            take_one("end-of-line before IP address specification", "multiple values specified for host address");
+            take_one("end-of-line before IP address specification: a line is TYPE DATABASE USER [ADDRESS] METHOD",
+                     "multiple values specified for host address: specify one address range per line");
         if (token.is_keyword("all")) return;
         if (token.is_keyword("samehost")) {
             rule_.reach = HbaRule::Reach::same_host;
@@ -135,7 +147,8 @@ class LineParser {
         const auto [at, error] = std::from_chars(text.data() + slash + 1, end, bits);
         const auto mask = prefix_mask(family, bits);
         if (error != std::errc{} || at != end || !mask)
-            throw Refused{fmt::format("invalid CIDR mask in address \"{}\"", text)};
+            throw Refused{fmt::format(
+                "invalid CIDR mask in address \"{}\": it must be a number of bits, at most 32, or 128 for IPv6", text)};
         return *mask;
     }
 
@@ -143,24 +156,30 @@ class LineParser {
         const RuleToken& token = take_one(
             "end-of-line before netmask specification: specify an address range in CIDR notation, or provide a "
             "separate netmask",
-            "multiple values specified for netmask");
+            "multiple values specified for netmask: specify a single netmask");
         const auto mask = parse_net_address(token.text);
-        if (!mask) throw Refused{fmt::format("invalid IP mask \"{}\"", token.text)};
-        if (mask->family != rule_.address.family) throw Refused{"IP address and mask do not match"};
+        if (!mask)
+            throw Refused{
+                fmt::format("invalid IP mask \"{}\": it must be an address, such as 255.255.255.0", token.text)};
+        if (mask->family != rule_.address.family)
+            throw Refused{"IP address and mask do not match: both must be of IPv4, or both of IPv6"};
         rule_.mask = *mask;
     }
 
     void take_method() {
         const std::string& word =
-            take_one("end-of-line before authentication method", "multiple values specified for authentication type")
+            take_one(
+                "end-of-line before authentication method: a line is TYPE DATABASE USER [ADDRESS] METHOD",
+                "multiple values specified for authentication type: specify exactly one authentication type per line")
                 .text;
         if (const HbaMethod* known = find(kMethods, word)) {
             rule_.method = *known;
             return;
         }
         if (std::find(kMethodsElsewhere.begin(), kMethodsElsewhere.end(), word) != kMethodsElsewhere.end())
-            throw Refused{fmt::format("invalid authentication method \"{}\": not supported by turnout", word)};
-        throw Refused{fmt::format("invalid authentication method \"{}\"", word)};
+            throw Refused{fmt::format("invalid authentication method \"{}\": not supported by turnout, which knows {}",
+                                      word, kMethodNames)};
+        throw Refused{fmt::format("invalid authentication method \"{}\": it must be one of {}", word, kMethodNames)};
     }
 
     void take_option(const std::string& text) {
@@ -179,7 +198,8 @@ class LineParser {
         } else if (name == "clientname") {
             take_client_name(value);
         } else {
-            throw Refused{fmt::format("unrecognized authentication option name: \"{}\"", name)};
+            throw Refused{fmt::format(
+                "unrecognized authentication option name: \"{}\"; it must be map, clientcert or clientname", name)};
         }
     }
 
@@ -193,14 +213,16 @@ class LineParser {
                 throw Refused{"clientcert only accepts \"verify-full\" when using \"cert\" authentication"};
             rule_.client_cert = ClientCert::verify_ca;
         } else {
-            throw Refused{fmt::format("invalid value for clientcert: \"{}\"", value)};
+            throw Refused{
+                fmt::format("invalid value for clientcert: \"{}\"; it must be verify-ca or verify-full", value)};
         }
     }
 
     void take_client_name(const std::string& value) {
         if (rule_.connection != HbaConnection::hostssl)
             throw Refused{"clientname can only be configured for \"hostssl\" rows"};
-        if (value != "CN" && value != "DN") throw Refused{fmt::format("invalid value for clientname: \"{}\"", value)};
+        if (value != "CN" && value != "DN")
+            throw Refused{fmt::format("invalid value for clientname: \"{}\"; it must be CN or DN", value)};
         rule_.by_distinguished_name = value == "DN";
     }
 
@@ -232,7 +254,7 @@ HbaRules HbaRules::from(const std::vector<RuleLine>& lines, std::vector<RuleProb
         }
     }
     if (lines.empty() && problems.empty())
-        problems.push_back({file.string(), 0, "the file contains no entries: nobody could log in"});
+        problems.push_back(RuleProblem{file.string(), 0, "the file contains no entries: nobody could log in"});
     if (!problems.empty()) throw RuleFileError(problems);
     return rules;
 }

@@ -31,22 +31,22 @@ bool IdentMaps::allows(std::string_view map, std::string_view system_name, std::
 IdentMaps IdentMaps::from(const std::vector<RuleLine>& lines, std::vector<RuleProblem>& problems) {
     IdentMaps maps;
     for (const RuleLine& line : lines) {
-        const auto refuse = [&](std::string message) {
-            problems.push_back({line.file, line.line, std::move(message)});
-        };
         if (line.fields.size() < 3) {
-            refuse("missing entry at end of line: a line is map-name system-username database-username");
+            problems.push_back(
+                RuleProblem{line.file, line.line,
+                            "missing entry at end of line: a line is map-name system-username database-username"});
             continue;
         }
         if (std::any_of(line.fields.begin(), line.fields.begin() + 3, [](const auto& f) { return f.size() > 1; })) {
-            refuse("multiple values in ident field");
+            problems.push_back(
+                RuleProblem{line.file, line.line, "multiple values in ident field: write a line for each"});
             continue;
         }
         try {
             maps.lines_.push_back({line.fields[0].front().text, NamePattern(line.fields[1].front()),
                                    NamePattern(line.fields[2].front())});
         } catch (const std::invalid_argument& error) {
-            refuse(error.what());
+            problems.push_back({line.file, line.line, error.what()});
         }
     }
     if (!problems.empty()) throw RuleFileError(problems);

@@ -23,7 +23,9 @@ constexpr int kBacklog = 4096;
 constexpr std::string_view kUnixPrefix = "unix:";
 
 [[noreturn]] void fail(const std::string& address, const std::string& why) {
-    throw std::runtime_error(fmt::format("could not listen on \"{}\": {}", address, why));
+    throw std::runtime_error(
+        fmt::format("could not listen on \"{}\": {}; name another address in [proxy] listen, or end whoever uses it",
+                    address, why));
 }
 
 bool somebody_listens(const sockaddr_un& address) {

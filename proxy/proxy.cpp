@@ -23,9 +23,10 @@ void refuse_client_certs(const HbaRules& rules) {
     std::vector<RuleProblem> problems;
     for (const HbaRule& rule : rules.rules()) {
         if (rule.client_cert == ClientCert::off) continue;
-        problems.push_back({rule.file, rule.line,
-                            "client certificates can only be checked if client_ca in [proxy.tls] names their "
-                            "authorities"});
+        problems.push_back(
+            RuleProblem{rule.file, rule.line,
+                        "client certificates can only be checked if client_ca in [proxy.tls] names their "
+                        "authorities"});
     }
     if (!problems.empty()) throw RuleFileError(problems);
 }

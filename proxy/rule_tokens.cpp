@@ -74,8 +74,8 @@ class Splitter {
     }
 
   private:
-    void fail(const RuleLine& at, std::string message) {
-        problems_.push_back({at.file, at.line, std::move(message)});
+    void fail(RuleProblem problem) {
+        problems_.push_back(std::move(problem));
         failed_ = true;
     }
 
@@ -129,11 +129,12 @@ class Splitter {
 
     std::optional<std::string> open(const fs::path& file, const RuleLine& line, int depth) {
         if (depth > kDeepest) {
-            fail(line, fmt::format("could not open file \"{}\": maximum nesting depth exceeded", file.string()));
+            fail(RuleProblem{line.file, line.line,
+                             fmt::format("could not open file \"{}\": maximum nesting depth exceeded", file.string())});
             return std::nullopt;
         }
         auto text = read_file(file);
-        if (!text) fail(line, cannot_open(file));
+        if (!text) fail({line.file, line.line, cannot_open(file)});
         return text;
     }
 
@@ -181,8 +182,8 @@ class Splitter {
         }
         if (error) {
             const std::string reason = error.message();
-            problems_.push_back(
-                {line.file, line.line, fmt::format("could not open directory \"{}\": {}", directory.string(), reason)});
+            problems_.push_back(RuleProblem{
+                line.file, line.line, fmt::format("could not open directory \"{}\": {}", directory.string(), reason)});
             return;
         }
         std::sort(files.begin(), files.end());

@@ -14,7 +14,8 @@ namespace {
     char text[256] = "unknown reason";
     if (const unsigned long code = ERR_get_error(); code != 0) ERR_error_string_n(code, text, sizeof text);
     ERR_clear_error();
-    throw std::runtime_error(fmt::format("could not use the {} \"{}\": {}", what, file, text));
+    throw std::runtime_error(fmt::format(
+        "could not use the {} \"{}\": {}; it must be a file in PEM that this user may read", what, file, text));
 }
 
 TlsContext make(const SSL_METHOD* method) {

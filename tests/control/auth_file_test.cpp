@@ -36,7 +36,7 @@ TEST(AuthFile, ProblemsAreNamedWithTheirLineAndWithoutThePassword) {
     EXPECT_EQ(refused("app hunter2\n"), "users.txt:1: a line must be \"role\" \"verifier\"");
     EXPECT_EQ(refused("\"app\"\n"), "users.txt:1: a line must be \"role\" \"verifier\"");
     EXPECT_EQ(refused("\"app\" \"unterminated\n"), "users.txt:1: a line must be \"role\" \"verifier\"");
-    EXPECT_EQ(refused("\"a\" \"\"\n\"a\" \"\"\n"), "users.txt:2: role \"a\" is there twice");
+    EXPECT_EQ(refused("\"a\" \"\"\n\"a\" \"\"\n"), "users.txt:2: role \"a\" is there twice: leave one of the lines");
     EXPECT_THROW(load_auth_file("/nonexistent/users.txt"), AuthFileError);
     EXPECT_TRUE(load_auth_file("").empty());
 }

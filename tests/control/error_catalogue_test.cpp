@@ -59,6 +59,18 @@ const std::map<std::string_view, std::string_view> kWithoutRemedy{
     {"SHUTDOWN was cancelled; clients are let in again", "its client asked for it"},
     {"the topic is not known", "the table of commands knows it"},
     {"… in […] …", "what the value must be stands in the gap"},
+    {"OpenSSL could not compute SHA-256", "an error of the machine's, for the log"},
+    {"OpenSSL's random generator failed", "an error of the machine's, for the log"},
+    {"OpenSSL has no memory for a TLS context", "an error of the machine's, for the log"},
+    {"no random numbers for the cancel key", "an error of the machine's, for the log"},
+    {"the journal has an unknown state \"…\"", "somebody wrote into turnout's journal"},
+    {"a message of pgoutput ends too early", "a server's, for the log"},
+    {"the server's bytea is not in hex", "a server's, for the log"},
+    {"pgoutput sent an unknown message '…'", "a server's, for the log"},
+    {"the server's answer has … where … belongs (row …, column …)", "a server's, for the log"},
+    {"the lock on … is not held any more", "another process is in charge"},
+    {"[switch] databases lists none", "the configuration says it first, with its place"},
+    {"[switch] databases lists \"…\" twice", "the configuration says it first, with its place"},
 };
 
 /// Errors whose words are in no test: met by their SQLSTATE, within others, or at a moment that no test can choose.
@@ -78,12 +90,42 @@ const std::map<std::string_view, std::string_view> kMetOtherwise{
     {"session … has ended already", "between a look and a kill"},
     {"the client is gone", "nobody is there"},
     {"the topic is not known", "never"},
+    {"OpenSSL could not compute SHA-256", "never, as far as is known"},
+    {"OpenSSL's random generator failed", "never, as far as is known"},
+    {"OpenSSL has no memory for a TLS context", "without memory"},
+    {"no random numbers for the cancel key", "never, as far as is known"},
+    {"the journal has an unknown state \"…\"", "somebody writes into turnout's journal"},
+    {"a message of pgoutput ends too early", "a server that breaks its protocol"},
+    {"the server's bytea is not in hex", "a server that breaks its protocol"},
+    {"pgoutput sent an unknown message '…'", "a server of a later protocol"},
+    {"the server's answer has … where … belongs (row …, column …)", "a server that breaks its protocol"},
+    {"the lock on … is not held any more", "by its refusal, in `integration/force_active_test`"},
+    {"[switch] databases lists none", "in the configuration's words, in `control/config_test`"},
+    {"[switch] databases lists \"…\" twice", "in the configuration's words, in `control/config_test`"},
+    {"[switch] journal_database \"…\" is also listed in databases: the journal must be in one that is never switched",
+     "in the configuration's words, in `control/config_test`"},
+    {"the state file … …: …", "without rights to its folder"},
+    {"the state file … does not hold a generation: if it is damaged, look with psql into turnout.journal of both sides "
+     "for the highest active generation and write that number into it",
+     "by its type in `control/recovery_test`"},
+    {"the state file … says that generation … was served, … is to be written: another process is in charge",
+     "by its type in `control/recovery_test`"},
+    {"…:…: …", "by what stands behind the place, in `control/auth_file_test`"},
+    {"the auth_query must give two columns: name and verifier", "a query of the operator's that is wrong"},
+    {"'…' is no address to listen on: write HOST:PORT", "in the configuration's words, in `control/config_test`"},
+    {"… cannot be written: name a directory with room in [report] directory", "without room on the disk"},
+    {"the verb cannot be cancelled: …", "the proxy goes at the same moment"},
+    {"the proxy ended while it worked on this, so the outcome is not known: …",
+     "by its exit status in the kill matrix"},
+    {"client certificates cannot be checked: name their authorities by client_ca in [proxy.tls]",
+     "a rule file that wants certificates of nobody's"},
+    {"…: the auth_file cannot be read: …", "by its type in `control/auth_file_test`"},
     {"the console cannot be reached at present", "without file descriptors"},
 };
 
 /// A message that says by itself what to do, or what must be.
 bool says_what_to_do(std::string_view message) {
-    for (const std::string_view word : {": ", "; ", " must ", " needs "})
+    for (const std::string_view word : {": ", "; ", " must ", " needs ", " only "})
         if (message.find(word) != std::string_view::npos) return true;
     return false;
 }

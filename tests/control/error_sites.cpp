@@ -21,6 +21,7 @@ struct Call {
     int sqlstate, message, hint;
     std::string_view its_sqlstate{};  ///< what it always gives
     std::string_view its_hint{};      ///< what it gives where no other is given
+    int otherwise = -1;               ///< another message, which it gives in another case
 };
 
 constexpr std::array kCalls{
@@ -42,6 +43,16 @@ constexpr std::array kCalls{
     Call{"VerifyRefused", -1, 0, -1, "55P03"},
     Call{"reading.refuse", -1, 1, -1},
     Call{"ConninfoError", -1, 0, -1},
+    Call{"AuthFileError", -1, 0, -1},
+    Call{"refuse_line", -1, 2, -1},
+    Call{"RuleProblem", -1, 2, -1},
+    Call{"Refused", -1, 0, -1},
+    Call{"take_names", -1, 0, -1},
+    Call{"take_one", -1, 0, -1, "", "", 1},
+    Call{"runtime_error", -1, 0, -1},
+    Call{"invalid_argument", -1, 0, -1},
+    Call{"complain", -1, 0, 1},
+    Call{"complain_to", -1, 1, 2},
 };
 
 /// control/answer.hpp's names.
@@ -206,8 +217,11 @@ std::vector<ErrorSite> errors_of(const std::string& file, std::string_view sourc
         if (site.remedy.empty()) site.remedy = std::any_of(hint.begin(), hint.end(), is_name) ? kPutIn : call->its_hint;
         if (call->name == "refuse_login") site.remedy = argument(2).ends_with("*why") ? kPutIn : "";
         if (call->sqlstate >= 0) site.sqlstate = state_of(argument(call->sqlstate));
-        const bool told = site.message.find_first_not_of(" …") != std::string::npos;
-        if (told && (call->sqlstate < 0 || !site.sqlstate.empty())) sites.push_back(std::move(site));
+        if (call->sqlstate >= 0 && site.sqlstate.empty()) continue;
+        for (const int which : {call->otherwise, call->message}) {
+            site.message = words_of(argument(which));
+            if (site.message.find_first_not_of(" …") != std::string::npos) sites.push_back(site);
+        }
     }
     return sites;
 }

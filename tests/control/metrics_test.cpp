@@ -172,7 +172,9 @@ TEST(HttpServer, AnAddressThatIsTakenIsNamed) {
         const HttpServer second(address, pages);
         FAIL();
     } catch (const std::runtime_error& error) {
-        EXPECT_EQ(std::string(error.what()), "cannot listen on " + address + " for metrics: Address already in use");
+        EXPECT_EQ(std::string(error.what()),
+                  "cannot listen on " + address +
+                      " for metrics: Address already in use; name another address in [metrics] listen");
     }
 }
 

@@ -110,9 +110,9 @@ TEST(CommandLine, ExitStatusesTellTheOutcome) {
 TEST(CommandLine, MisuseIsStatusTwoAndSaysWhatWasMeant) {
     const Exit verb = turnout({"swicth"});
     EXPECT_EQ(verb.status, 2);
-    EXPECT_EQ(verb.err, "turnout: unknown verb 'swicth'; did you mean switch?\n");
-    EXPECT_EQ(turnout({"status"}).err, "turnout: unknown verb 'status'; did you mean show status?\n");
-    EXPECT_EQ(turnout({"nonsense"}).err, "turnout: unknown verb 'nonsense'; turnout --help lists them\n");
+    EXPECT_EQ(verb.err, "turnout: unknown verb 'swicth'\nhint: Did you mean switch?\n");
+    EXPECT_EQ(turnout({"status"}).err, "turnout: unknown verb 'status'\nhint: Did you mean show status?\n");
+    EXPECT_EQ(turnout({"nonsense"}).err, "turnout: unknown verb 'nonsense'\nhint: turnout --help lists them.\n");
     EXPECT_EQ(turnout({}).status, 2);
     const Exit option = turnout({"switch", "--max-puase", "1s"});
     EXPECT_EQ(option.status, 2);

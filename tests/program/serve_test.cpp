@@ -165,7 +165,32 @@ TEST(Serve, AnAddressThatIsTakenIsNamed) {
     const Exit exit =
         bench::run_program({.arguments = {TURNOUT_PROGRAM, "serve", "--config", served.configuration().string()}});
     EXPECT_EQ(exit.status, 1);
-    EXPECT_NE(exit.err.find("127.0.0.1:" + std::to_string(served.port())), std::string::npos) << exit.err;
+    EXPECT_NE(exit.err.find("could not listen on \"127.0.0.1:" + std::to_string(served.port())), std::string::npos)
+        << exit.err;
+    EXPECT_NE(exit.err.find("name another address in [proxy] listen"), std::string::npos) << exit.err;
+}
+
+TEST(Serve, WhatKeepsItFromBeginningIsNamedWithTheKeyThatMendsIt) {
+    const std::filesystem::path file = testing::TempDir() + "turnout-cannot.toml";
+    const struct {
+        const char* lines;
+        const char* told;
+    } rows[] = {
+        {"[admin]\nsocket = \"/proc/none\"\n", "; make it, or name another one in [admin] socket"},
+        {"[admin]\nsocket = \"/proc\"\n", "; name a directory that this user may write in [admin] socket"},
+        {"[log]\nfile = \"/proc/none/log\"\n", "; name another in [log] file"},
+    };
+    for (const auto& row : rows) {
+        std::ofstream(file) << "[proxy]\nlisten = [\"127.0.0.1:" << bench::free_port()
+                            << "\"]\nstate = \"/proc/none/state\"\n[side.blue]\nurl = \"host=127.0.0.1 port=1\"\n"
+                               "[side.green]\nurl = \"host=127.0.0.1 port=2\"\n[switch]\ndatabases = [\"app\"]\n"
+                               "[metrics]\nlisten = \"\"\n"
+                            << row.lines;
+        const Exit exit = bench::run_program({.arguments = {TURNOUT_PROGRAM, "serve", "--config", file.string()}});
+        EXPECT_EQ(exit.status, 1) << exit.err;
+        EXPECT_NE(exit.err.find(row.told), std::string::npos) << exit.err;
+    }
+    std::filesystem::remove(file);
 }
 
 }  // namespace

@@ -48,42 +48,59 @@ TEST(HbaRules, AcceptWhatPostgresAccepts) {
     }
 }
 
-TEST(HbaRules, RefuseWhatPostgresRefusesInItsWords) {
+TEST(HbaRules, RefuseWhatPostgresRefusesInItsWordsWithARemedy) {
     const struct {
         const char* line;
         const char* message;
     } rows[] = {
-        {"hosts all all all md5", "invalid connection type \"hosts\""},
-        {"\"all\"", "invalid connection type \"all\""},
-        {"local,host all all md5", "multiple values specified for connection type"},
-        {"local", "end-of-line before database specification"},
-        {"local all", "end-of-line before role specification"},
-        {"local all all", "end-of-line before authentication method"},
-        {"local all all trust,md5", "multiple values specified for authentication type"},
-        {"host all all", "end-of-line before IP address specification"},
-        {"host all all 10.0.0.1,10.0.0.2 md5", "multiple values specified for host address"},
+        {"hosts all all all md5",
+         "invalid connection type \"hosts\": it must be local, host, hostssl, hostnossl, hostgssenc or hostnogssenc"},
+        {"\"all\"",
+         "invalid connection type \"all\": it must be local, host, hostssl, hostnossl, hostgssenc or hostnogssenc"},
+        {"local,host all all md5",
+         "multiple values specified for connection type: specify exactly one connection type per line"},
+        {"local", "end-of-line before database specification: a line is TYPE DATABASE USER [ADDRESS] METHOD"},
+        {"local all", "end-of-line before role specification: a line is TYPE DATABASE USER [ADDRESS] METHOD"},
+        {"local all all", "end-of-line before authentication method: a line is TYPE DATABASE USER [ADDRESS] METHOD"},
+        {"local all all trust,md5",
+         "multiple values specified for authentication type: specify exactly one authentication type per line"},
+        {"host all all", "end-of-line before IP address specification: a line is TYPE DATABASE USER [ADDRESS] METHOD"},
+        {"host all all 10.0.0.1,10.0.0.2 md5",
+         "multiple values specified for host address: specify one address range per line"},
         {"host all all 10.0.0.1",
          "end-of-line before netmask specification: specify an address range in CIDR notation, or provide a separate "
          "netmask"},
-        {"host all all 10.0.0.1 md5", "invalid IP mask \"md5\""},
-        {"host all all 10.0.0.1 ffff:: md5", "IP address and mask do not match"},
-        {"host all all 10.0.0.0/33 md5", "invalid CIDR mask in address \"10.0.0.0/33\""},
-        {"host all all 10.0.0.0/ md5", "invalid CIDR mask in address \"10.0.0.0/\""},
-        {"host all all 10.0.0.0/8x md5", "invalid CIDR mask in address \"10.0.0.0/8x\""},
-        {"host all all ::1/129 md5", "invalid CIDR mask in address \"::1/129\""},
+        {"host all all 10.0.0.1 255.0.0.0,255.0.0.0 md5",
+         "multiple values specified for netmask: specify a single netmask"},
+        {"host all all 10.0.0.1 md5", "invalid IP mask \"md5\": it must be an address, such as 255.255.255.0"},
+        {"host all all 10.0.0.1 ffff:: md5", "IP address and mask do not match: both must be of IPv4, or both of IPv6"},
+        {"host all all 10.0.0.0/33 md5",
+         "invalid CIDR mask in address \"10.0.0.0/33\": it must be a number of bits, at most 32, or 128 for IPv6"},
+        {"host all all 10.0.0.0/ md5",
+         "invalid CIDR mask in address \"10.0.0.0/\": it must be a number of bits, at most 32, or 128 for IPv6"},
+        {"host all all 10.0.0.0/8x md5",
+         "invalid CIDR mask in address \"10.0.0.0/8x\": it must be a number of bits, at most 32, or 128 for IPv6"},
+        {"host all all ::1/129 md5",
+         "invalid CIDR mask in address \"::1/129\": it must be a number of bits, at most 32, or 128 for IPv6"},
         {"host all all example.com/8 md5", "specifying both host name and CIDR mask is invalid: \"example.com/8\""},
-        {"local all all scram", "invalid authentication method \"scram\""},
-        {"host all all all ldap", "invalid authentication method \"ldap\": not supported by turnout"},
+        {"local all all scram",
+         "invalid authentication method \"scram\": it must be one of trust, reject, password, md5, scram-sha-256, peer "
+         "and cert"},
+        {"host all all all ldap",
+         "invalid authentication method \"ldap\": not supported by turnout, which knows trust, reject, password, md5, "
+         "scram-sha-256, peer and cert"},
         {"host all all all peer", "peer authentication is only supported on local sockets"},
         {"host all all all cert", "cert authentication is only supported on hostssl connections"},
         {"local all all cert", "cert authentication is only supported on hostssl connections"},
         {"local all all trust 127.0.0.1", "authentication option not in name=value format: 127.0.0.1"},
-        {"local all all trust what=ever", "unrecognized authentication option name: \"what\""},
+        {"local all all trust what=ever",
+         "unrecognized authentication option name: \"what\"; it must be map, clientcert or clientname"},
         {"host all all all md5 clientcert=verify-ca", "clientcert can only be configured for \"hostssl\" rows"},
-        {"hostssl all all all md5 clientcert=1", "invalid value for clientcert: \"1\""},
+        {"hostssl all all all md5 clientcert=1",
+         "invalid value for clientcert: \"1\"; it must be verify-ca or verify-full"},
         {"hostssl all all all cert clientcert=verify-ca",
          "clientcert only accepts \"verify-full\" when using \"cert\" authentication"},
-        {"hostssl all all all cert clientname=SAN", "invalid value for clientname: \"SAN\""},
+        {"hostssl all all all cert clientname=SAN", "invalid value for clientname: \"SAN\"; it must be CN or DN"},
         {"host all all all md5 clientname=CN", "clientname can only be configured for \"hostssl\" rows"},
         {"local all all md5 map=m",
          "authentication option \"map\" is only valid for authentication methods ident, peer, gssapi, sspi, cert, and "
@@ -94,8 +111,10 @@ TEST(HbaRules, RefuseWhatPostgresRefusesInItsWords) {
 }
 
 TEST(HbaRules, AllProblemsOfAFileAreNamedAndAnEmptyFileIsOne) {
-    EXPECT_EQ(problems("local all all\n\nlocal all all trust\nhosts\n"),
-              "hba:1: end-of-line before authentication method\nhba:4: invalid connection type \"hosts\"");
+    EXPECT_EQ(
+        problems("local all all\n\nlocal all all trust\nhosts\n"),
+        "hba:1: end-of-line before authentication method: a line is TYPE DATABASE USER [ADDRESS] METHOD\nhba:4: "
+        "invalid connection type \"hosts\": it must be local, host, hostssl, hostnossl, hostgssenc or hostnogssenc");
     EXPECT_EQ(problems("# nothing\n"), "hba: the file contains no entries: nobody could log in");
 }
 
@@ -389,7 +408,7 @@ TEST(IdentMaps, ProblemsAreNamedWithTheirLine) {
     };
     EXPECT_EQ(problems("m a\n"),
               "ident:1: missing entry at end of line: a line is map-name system-username database-username");
-    EXPECT_EQ(problems("\nm a,b c\n"), "ident:2: multiple values in ident field");
+    EXPECT_EQ(problems("\nm a,b c\n"), "ident:2: multiple values in ident field: write a line for each");
     EXPECT_NE(problems("m /( c\n").find("ident:1: invalid regular expression"), std::string::npos);
     EXPECT_EQ(problems(""), "accepted");
 }
