@@ -14,6 +14,7 @@
 #include "control/both.hpp"
 #include "control/pg_connection.hpp"
 #include "control/replication.hpp"
+#include "control/switch_words.hpp"
 #include "control/verify_rows.hpp"
 
 namespace turnout::control {
@@ -182,9 +183,9 @@ asio::awaitable<VerifyReport> verify(const Cluster& cluster, DataPlane& data_pla
         pairs = co_await open_pairs(cluster, request.active);  // one that timed out is closed
     }
     progress(
-        fmt::format("both snapshots stand; clients waited at most {} us; until the end VACUUM is held back on both "
+        fmt::format("both snapshots stand; clients waited at most {}; until the end VACUUM is held back on both "
                     "sides, for {} hours at most",
-                    report.pause.count(), kLongest.count()));
+                    words::span(report.pause), kLongest.count()));
     const Clock::time_point begun = Clock::now();
     const auto executor = co_await asio::this_coro::executor;
     for (VerifyPair& pair : pairs) {
@@ -214,9 +215,10 @@ Answer verify_answer(const VerifyReport& report, Side active) {
     const double per = std::max(seconds, 1e-6);
     text += fmt::format(
         "{} tables with {} rows ({:.1f} MB) and {} sequences compared in {:.1f} s ({:.0f} rows, {:.1f} MB a "
-        "second): {} {} {}; clients waited {} us\n",
+        "second): {} {} {}; clients waited {}\n",
         report.tables, report.rows, megabytes, report.sequences, seconds, static_cast<double>(report.rows) / per,
-        megabytes / per, name(other(active)), equal ? "equals" : "differs from", name(active), report.pause.count());
+        megabytes / per, name(other(active)), equal ? "equals" : "differs from", name(active),
+        words::span(report.pause));
     Answer answer = object_answer({{"outcome", equal ? "equal" : "different"},
                                    {"tables", report.tables},
                                    {"rows", report.rows},

@@ -50,10 +50,14 @@ TEST(Page, ShowsARealSwitchAsTheReportTellsIt) {
         "document.body.dataset.active === 'blue' && document.querySelectorAll('#pinned tr').length === 2 && "
         "document.querySelector('#tps').textContent !== '0'\n"
         "shot before-light 1200 1500 light\n"
+        "document.querySelector('#note').textContent.includes('temporary')\n"
+        "shot during-light 1200 1500 light\n"
+        "shot during-narrow-dark 390 2600 dark\n"
         "document.body.dataset.generation === '2' && document.querySelector('#window') !== null\n"
         "shot after-light 1200 1500 light\n"
         "shot after-dark 1200 1500 dark\n"
-        "shot after-narrow 390 2600 light\n";
+        "shot after-narrow 390 2600 light\n"
+        "shot after-narrow-dark 390 2600 dark\n";
     bench::Program browser(std::move(options));
     const auto seen = [&browser](std::size_t lines) {
         return browser.read_until([lines](const std::string&, const std::string& out) {
@@ -61,19 +65,23 @@ TEST(Page, ShowsARealSwitchAsTheReportTellsIt) {
         });
     };
     ASSERT_TRUE(seen(2)) << browser.wait().err;
+    bench::Program switching(pair.turnout().verb({"switch", "--json", "--deadline", "5m"}));
+    ASSERT_TRUE(seen(5)) << "the page does not say what the switch waits for: " << browser.wait().err;
     bench::run(pinned.get(), "DROP TABLE mine");
-    const json::object report = pair.change();
+    const bench::Exit switched = switching.wait();
+    ASSERT_EQ(switched.status, 0) << switched.err;
+    const json::object report = json::parse(switched.out).as_object();
     const bench::Exit exit = browser.wait();
     ASSERT_EQ(exit.status, 0) << exit.err;
     const auto looks = answers(exit.out);
-    ASSERT_EQ(looks.size(), 6U) << exit.out;
+    ASSERT_EQ(looks.size(), 10U) << exit.out;
 
     const json::object before = looks[0].at("text").as_object();
     EXPECT_NE(before.at("pinned").as_string().find("temporary"), json::string::npos) << before.at("pinned");
     EXPECT_EQ(before.at("about_blue").as_string(), "active: serves the clients");
     EXPECT_EQ(before.at("about_green").as_string().find("standby: follows, "), 0U) << before.at("about_green");
 
-    const json::object after = looks[2].at("text").as_object();
+    const json::object after = looks[5].at("text").as_object();
     EXPECT_EQ(after.at("window").as_string(), micro(report.at("window_us").to_number<double>()));
     EXPECT_EQ(after.at("stall").as_string(), micro(report.at("stall_us").at("max").to_number<double>()));
     EXPECT_EQ(after.at("held").as_string(), json::serialize(report.at("sessions").at("held")));
@@ -83,13 +91,14 @@ TEST(Page, ShowsARealSwitchAsTheReportTellsIt) {
     for (const json::value& phase : report.at("phases").as_array())
         EXPECT_NE(after.at("phases").as_string().find(phase.at("name").as_string()), json::string::npos);
 
-    EXPECT_TRUE(looks[2].at("problems").as_array().empty()) << looks[2].at("problems");
-    for (const json::value& request : looks[2].at("requests").as_array())
+    EXPECT_TRUE(looks[5].at("problems").as_array().empty()) << looks[5].at("problems");
+    for (const json::value& request : looks[5].at("requests").as_array())
         EXPECT_TRUE(
             request.as_string().starts_with(fmt::format("http://127.0.0.1:{}/", pair.turnout().metrics_port())) ||
             request.as_string().starts_with("data:"))
             << "the page asks for " << request;
-    EXPECT_LE(looks[5].at("width").to_number<int>(), 390) << "on a phone nothing sticks out";
+    for (const std::size_t narrow : {4, 8, 9})
+        EXPECT_LE(looks[narrow].at("width").to_number<int>(), 390) << "on a phone nothing sticks out";
 
     const fs::path path = std::string(report.at("report").as_string());
     const std::string page = http_get(pair.turnout().metrics_port(), "/reports/" + path.filename().string());
@@ -98,7 +107,7 @@ TEST(Page, ShowsARealSwitchAsTheReportTellsIt) {
     bench::Program::Options look = node("page_look.js", {"file://" + path.string(), folder.string()});
     look.input =
         "document.readyState === 'complete'\nshot report-light 1100 2400 light\nshot report-dark 1100 2400 dark\n"
-        "shot report-narrow 390 3000 light\n";
+        "shot report-narrow 390 3000 light\nshot report-narrow-dark 390 3000 dark\n";
     const bench::Exit looked = bench::run_program(std::move(look));
     EXPECT_EQ(looked.status, 0) << looked.err;
     load.signal(SIGINT);
