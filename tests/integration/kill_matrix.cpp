@@ -21,6 +21,7 @@ namespace {
 constexpr const char* kMaxPause = R"(max_pause = "2s")";
 /// Ends a hang of a cell; long, since it goes on while a machine is suspended.
 constexpr auto kPatience = 300s;
+constexpr const char* kDeadline = "4m";  // for the same reason
 /// A process that was stopped by the test is not to be taken for one that hangs.
 constexpr const char* kWatchdog = R"(claim_watchdog = "10m")";
 
@@ -178,7 +179,7 @@ std::string Arena::play(const Cell& cell) {
     await_writes(20, "the load's writes before the switch");
     std::ofstream(proxy().directory() / "halt") << (cell.step.starts_with("2 ") ? "2 " : "") << cell.moment << ' '
                                                 << (cell.step.starts_with("2 ") ? cell.step.substr(2) : cell.step);
-    bench::Program verb(proxy().verb({blue ? "switch" : "rollback", "--deadline", "30s"}));
+    bench::Program verb(proxy().verb({blue ? "switch" : "rollback", "--deadline", kDeadline}));
     eventually(
         [&] {
             return stopped() || !std::filesystem::exists(fmt::format("/proc/{}", verb.pid())) ||
