@@ -306,6 +306,28 @@ TEST_F(ClosedGate, ATemporaryTablePinsItsSession) {
     (*plane_)->disarm();
 }
 
+/// Its text would run its neighbours again, and currval is known to nobody but its backend.
+TEST_F(ClosedGate, WhatCannotBeAskedForOrRepeatedPinsItsSession) {
+    blue_->execute("CREATE SEQUENCE drawn");
+    const std::vector<std::pair<std::string, std::string>> all{
+        {"SELECT 1; PREPARE among AS SELECT 2; SELECT 3",
+         "\"among\" was prepared by SQL inside a multi-statement query"},
+        {"SELECT nextval('drawn'), currval('drawn')", "currval"},
+        {"SELECT setseed(0.5)", "setseed"}};
+    for (const auto& [text, reason] : all) {
+        SCOPED_TRACE(text);
+        auto a = client();
+        a->query(text);
+        EXPECT_EQ(a->replies().find('E'), std::string::npos);
+        const DrainReport report = close().get();
+        EXPECT_EQ(report.outcome, Outcome::pinned);
+        ASSERT_EQ(report.holding_up.size(), 1U);
+        EXPECT_NE(report.holding_up[0].reason.find(reason), std::string::npos) << report.holding_up[0].reason;
+        open();
+    }
+    blue_->execute("DROP SEQUENCE drawn");
+}
+
 /// It would be ended behind the gate: so it is waited for in front of it.
 TEST_F(ClosedGate, WhatTheStandbyRefusedWhenItWasArmedPinsItsSession) {
     auto a = client();

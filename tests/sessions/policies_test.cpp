@@ -521,6 +521,35 @@ TEST_F(Policies, WhoCannotLogInOnTheStandbyIsKnownBeforeTheWindowAndNamed) {
     for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("DROP ROLE locked_out");
 }
 
+/// As by idle_session_timeout, an administrator, or a standby that was restarted.
+TEST_F(Policies, AnArmedBackendThatDiesIsArmedAgain) {
+    auto a = client(), listener = client();
+    a->query("SET work_mem = '11MB'");
+    a->replies();
+    listener->query("LISTEN news");
+    listener->replies();
+    const auto armed = [] {
+        return green_->value(
+            "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
+            "pid <> pg_backend_pid()");
+    };
+    EXPECT_EQ(plane_->arm().armed, 2U);
+    const std::string before = armed();
+    green_->execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
+        "pid <> pg_backend_pid()");
+    std::istringstream words(before);
+    for (pid_t pid = 0; words >> pid;)
+        while (::kill(pid, 0) == 0) std::this_thread::yield();
+    EXPECT_EQ(plane_->arm().armed, 2U);
+    EXPECT_NE(armed(), before);
+    go();
+    EXPECT_EQ(a->value("SHOW work_mem"), "11MB");
+    EXPECT_EQ(port_of(*a), green_port());
+    EXPECT_EQ(plane_->finish_moves().failed, 0U);
+    EXPECT_EQ(listener->value("SELECT pg_listening_channels()"), "news");
+}
+
 TEST_F(Policies, ATemporaryTableThatAFunctionMadeIsFoundInTheWindow) {
     auto a = client();
     EXPECT_EQ(a->value("DO $$ BEGIN EXECUTE 'CREATE TE' || 'MP TABLE hidden (n int)'; END $$"), "");

@@ -98,6 +98,42 @@ TEST_F(JustBeforeTheGate, temporary_tables_and_what_is_undone_again_do_not) {
     audit();
 }
 
+/// It ended in a ReadyForQuery that said `I`, and exists on the old side only.
+TEST_F(JustBeforeTheGate, a_prepared_transaction_ends_the_attempt) {
+    std::vector<std::string> todo{
+        "COMMIT PREPARED 'undecided'",
+        "BEGIN READ WRITE; INSERT INTO ledger (writer, n) VALUES (1000, 1); PREPARE TRANSACTION 'undecided'"};
+    const SwitchReport report = process_->thread.await(process_->switcher.run(options(), [&](const std::string& phase) {
+        if (phase != "intent" && phase != "back_off") return;
+        if (todo.empty() || (phase == "intent") != (todo.size() == 2)) return;
+        server(Side::blue).execute(todo.back(), "app");
+        todo.pop_back();
+    }));
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    ASSERT_FALSE(report.missed.empty());
+    EXPECT_THAT(report.missed[0].why, HasSubstr("prepared transactions cannot be moved"));
+    EXPECT_EQ(server(Side::green).value("SELECT count(*) FROM ledger WHERE writer = 1000", "app"), "1");
+    audit();
+}
+
+/// With synchronous_commit off a commit is acknowledged long before it is flushed, and a walsender sends what is
+/// flushed.
+TEST_F(SwitchingTest, what_was_acknowledged_before_it_was_flushed_is_carried) {
+    kill_process();
+    for (const Side side : {Side::blue, Side::green}) {
+        support::Cluster& one = server(side);
+        one.execute("BEGIN READ WRITE; ALTER DATABASE app SET synchronous_commit = off; COMMIT");
+        one.execute("ALTER SYSTEM SET wal_writer_delay = '10s'");
+        one.execute("SELECT pg_reload_conf()");
+    }
+    start_process();
+    for (int i = 0; i < 4; ++i) {
+        const SwitchReport report = change();
+        ASSERT_TRUE(report.window) << to_text(report);
+    }
+    audit();
+}
+
 /// Whoever ends just now takes the processor that the opening wants.
 TEST_F(SwitchingTest, the_disabled_streams_workers_end_behind_the_opening) {
     std::string waits_for;
