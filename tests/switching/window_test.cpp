@@ -103,7 +103,9 @@ TEST_F(JustBeforeTheGate, a_prepared_transaction_ends_the_attempt) {
     std::vector<std::string> todo{
         "COMMIT PREPARED 'undecided'",
         "BEGIN READ WRITE; INSERT INTO ledger (writer, n) VALUES (1000, 1); PREPARE TRANSACTION 'undecided'"};
-    const SwitchReport report = process_->thread.await(process_->switcher.run(options(), [&](const std::string& phase) {
+    SwitchOptions patient = options();
+    patient.max_pause = Milliseconds(5000);
+    const SwitchReport report = process_->thread.await(process_->switcher.run(patient, [&](const std::string& phase) {
         if (phase != "intent" && phase != "back_off") return;
         if (todo.empty() || (phase == "intent") != (todo.size() == 2)) return;
         server(Side::blue).execute(todo.back(), "app");
