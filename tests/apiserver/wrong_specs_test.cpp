@@ -34,5 +34,42 @@ TEST(WrongSpecs, EndInAConditionThatNamesTheField) {
     EXPECT_TRUE(stage.operator_runs());
 }
 
+TEST(WrongSpecs, OnesThatTurnWrongLaterGoOnWhenTheyAreMended) {
+    Stage stage;
+    support::Cluster& old = stage.kubelet->server("deployments/postgres-old");
+    old.execute("CREATE TABLE keyless (note text)", "app");
+    stage.start_operator();
+    const pid_t pid = stage.operator_pid();
+    const auto says = [&](const char* condition, const std::string& what) {
+        return stage.until(
+            [&] {
+                return stage.condition(condition) == "False" &&
+                       stage.condition(condition, "message").find(what) != std::string::npos;
+            },
+            std::string(condition) + " says " + what);
+    };
+    // A database that fails the checks: the new server stands, and clients go where they went.
+    stage.apply(R"({"cutover":"Manual"})");
+    ASSERT_TRUE(says("PreflightPassed", "public.keyless"));
+    EXPECT_TRUE(says("Ready", "ALTER TABLE"));
+    stage.tell("the checks refuse");
+    EXPECT_EQ(stage.kubelet->network().leads_to("postgres", 5432), old.port());
+    old.execute("ALTER TABLE keyless REPLICA IDENTITY FULL", "app");
+    ASSERT_TRUE(stage.until_phase("CaughtUp"));
+
+    // A field that cannot be changed any more: nothing is done until it is set back, and clients are served.
+    stage.patch(R"({"databases":["app","other"],"cutover":"WhenCaughtUp"})");
+    ASSERT_TRUE(says("Ready", "spec.databases"));
+    EXPECT_EQ(stage.condition("Terminal", "reason"), "FieldChanged");
+    stage.tell("a field was changed");
+    EXPECT_EQ(bench::value(bench::connect(stage.conninfo()).get(), "SHOW server_version_num")->substr(0, 2), "15");
+    stage.patch(R"({"databases":["app"],"cutover":"Manual"})");
+    ASSERT_TRUE(stage.until([&] { return stage.condition("Ready", "reason") == "WaitsForCutover"; }, "it goes on"));
+    EXPECT_EQ(stage.condition("Terminal"), "False");
+    EXPECT_EQ(stage.look("{.status.turnoutGeneration}"), "1");
+    EXPECT_TRUE(stage.operator_runs());
+    EXPECT_EQ(stage.operator_pid(), pid);
+}
+
 }  // namespace
 }  // namespace turnout::apiserver
