@@ -305,7 +305,8 @@ TEST_F(AdminConsole, HooksAreToldEachPhaseInItsOrderAndNoneInTheWindow) {
         [&] {
             events.clear();
             std::ifstream lines(told);
-            for (std::string line; std::getline(lines, line) && !lines.eof();) events.push_back(json::parse(line).as_object());
+            for (std::string line; std::getline(lines, line) && !lines.eof();)
+                events.push_back(json::parse(line).as_object());
             return !events.empty() && events.back().at("event").as_string() == "after_switch";
         },
         "the hook after the switch");
