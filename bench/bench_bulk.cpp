@@ -168,5 +168,8 @@ int main(int argc, char** argv) {
             app.add_option("--megabytes", options.megabytes, "of one transfer")->capture_default_str();
             app.add_option("--repetitions", options.repetitions, "of each, in turns")->capture_default_str();
         },
-        [&](Terminal& terminal) { BulkBench(options, terminal).run(); });
+        [&](Terminal& terminal) {
+            BulkBench(options, terminal).run();
+            return 0;
+        });
 }

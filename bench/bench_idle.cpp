@@ -103,5 +103,8 @@ int main(int argc, char** argv) {
     return bench_main(
         argc, argv, "Measures the memory of idle sessions and how fast sessions are set up.", options,
         [&](CLI::App& app) { app.add_option("--sessions", options.sessions, "at once")->capture_default_str(); },
-        [&](Terminal& terminal) { IdleBench(options, terminal).run(); });
+        [&](Terminal& terminal) {
+            IdleBench(options, terminal).run();
+            return 0;
+        });
 }

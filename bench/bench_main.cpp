@@ -11,19 +11,18 @@ namespace turnout::bench {
 namespace fs = std::filesystem;
 
 int bench_main(int argc, char** argv, const std::string& about, BenchOptions& options,
-               const std::function<void(CLI::App&)>& more, const std::function<void(Terminal&)>& measure) {
+               const std::function<void(CLI::App&)>& more, const std::function<int(Terminal&)>& measure) {
     options.program = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
     CLI::App app{about};
     app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--major", options.major, "of the servers")->capture_default_str();
+    app.add_option("--major", options.major, "of the servers; of blue where there is --green")->capture_default_str();
     app.add_option("--json", options.json, "file for every figure");
     more(app);
     CLI11_PARSE(app, argc, argv);
     Terminal terminal;
     try {
         catch_interrupts();
-        measure(terminal);
-        return 0;
+        return measure(terminal);
     } catch (const Interrupted&) {
         return 130;
     } catch (const std::exception& error) {

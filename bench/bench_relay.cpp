@@ -208,5 +208,8 @@ int main(int argc, char** argv) {
             app.add_flag("--all", options.all,
                          "every script, protocol, number of connections and transport: over an hour");
         },
-        [&](Terminal& terminal) { RelayBench(options, terminal).run(); });
+        [&](Terminal& terminal) {
+            RelayBench(options, terminal).run();
+            return 0;
+        });
 }

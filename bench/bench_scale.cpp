@@ -127,5 +127,8 @@ int main(int argc, char** argv) {
             app.add_option("--seconds", options.seconds, "of one run of pgbench")->capture_default_str();
             app.add_option("--repetitions", options.repetitions, "with each number")->capture_default_str();
         },
-        [&](Terminal& terminal) { ScaleBench(options, terminal).run(); });
+        [&](Terminal& terminal) {
+            ScaleBench(options, terminal).run();
+            return 0;
+        });
 }

@@ -3,10 +3,10 @@
 // is asked something.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <future>
 
+#include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
@@ -20,9 +20,7 @@ namespace {
 using namespace turnout;
 using namespace turnout::bench;
 
-struct Options {
-    std::filesystem::path program;
-    int blue = 15;
+struct Options : BenchOptions {
     int green = 17;
     unsigned few = 20;
     unsigned many = 2000;
@@ -83,7 +81,7 @@ class SessionsBench {
 void SessionsBench::prepare() {
     terminal_.live("starting two servers and turnout, copying");
     auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
-    blue_ = make_server(options_.blue, "blue");
+    blue_ = make_server(options_.major, "blue");
     green_ = green.get();
     blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
     blue_->execute("CREATE DATABASE app OWNER app");
@@ -128,7 +126,7 @@ Series SessionsBench::measure(const std::string& name, unsigned sessions) {
 void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, const Audit& books) {
     terminal_.heading(
         fmt::format("{} switches each, {} sessions writing, PostgreSQL {} and {}, fsync on, µs: p50 / max",
-                    options_.switches, options_.writers, options_.blue, options_.green));
+                    options_.switches, options_.writers, options_.major, options_.green));
     const auto two = [](const std::vector<Microseconds>& sample) {
         const Distribution d = distribution_of(sample);
         return fmt::format("{} / {}", grouped(d.p50.count()), grouped(d.max.count()));
@@ -156,25 +154,14 @@ void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, c
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Compares the window with many connected sessions with that of few."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--blue", options.blue, "major version")->capture_default_str();
-    app.add_option("--green", options.green, "major version")->capture_default_str();
-    app.add_option("--few", options.few, "sessions")->capture_default_str();
-    app.add_option("--many", options.many, "sessions")->capture_default_str();
-    app.add_option("--writers", options.writers, "of them")->capture_default_str();
-    app.add_option("--switches", options.switches, "with each number")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return SessionsBench(options, terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Compares the window with many connected sessions with that of few.", options,
+        [&](CLI::App& app) {
+            app.add_option("--green", options.green, "major version of green")->capture_default_str();
+            app.add_option("--few", options.few, "sessions")->capture_default_str();
+            app.add_option("--many", options.many, "sessions")->capture_default_str();
+            app.add_option("--writers", options.writers, "of them")->capture_default_str();
+            app.add_option("--switches", options.switches, "with each number")->capture_default_str();
+        },
+        [&](Terminal& terminal) { return SessionsBench(options, terminal).run(); });
 }

@@ -2,9 +2,9 @@
 // bit in one row of a million is found and named.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <future>
 
+#include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
@@ -18,9 +18,7 @@ namespace {
 using namespace turnout;
 using namespace turnout::bench;
 
-struct Options {
-    std::filesystem::path program;
-    int blue = 15;
+struct Options : BenchOptions {
     int green = 17;
     unsigned rows = 1'000'000;
     unsigned writers = 2;
@@ -77,7 +75,7 @@ class VerifyBench {
 void VerifyBench::prepare() {
     terminal_.live("starting two servers and turnout, copying");
     auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
-    blue_ = make_server(options_.blue, "blue");
+    blue_ = make_server(options_.major, "blue");
     green_ = green.get();
     blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
     blue_->execute("CREATE DATABASE app OWNER app");
@@ -99,7 +97,7 @@ void VerifyBench::prepare() {
 
 void VerifyBench::tell(const std::vector<boost::json::object>& equal, const std::string& found, const Totals& totals) {
     terminal_.heading(fmt::format("verify: {} rows of eight types, {} sessions writing, PostgreSQL {} and {}",
-                                  grouped(options_.rows), options_.writers, options_.blue, options_.green));
+                                  grouped(options_.rows), options_.writers, options_.major, options_.green));
     std::vector<std::vector<std::string>> rows{{"", "rows/s", "MB/s", "seconds", "clients waited"}};
     for (const boost::json::object& report : equal) {
         const double seconds = report.at("seconds").to_number<double>();
@@ -118,24 +116,13 @@ void VerifyBench::tell(const std::vector<boost::json::object>& equal, const std:
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures how fast both sides are compared, and that one bit is found."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--blue", options.blue, "major version")->capture_default_str();
-    app.add_option("--green", options.green, "major version")->capture_default_str();
-    app.add_option("--rows", options.rows, "of the large table")->capture_default_str();
-    app.add_option("--writers", options.writers, "sessions that write")->capture_default_str();
-    app.add_option("--times", options.times, "how often")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return VerifyBench(options, terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures how fast both sides are compared, and that one bit is found.", options,
+        [&](CLI::App& app) {
+            app.add_option("--green", options.green, "major version of green")->capture_default_str();
+            app.add_option("--rows", options.rows, "of the large table")->capture_default_str();
+            app.add_option("--writers", options.writers, "sessions that write")->capture_default_str();
+            app.add_option("--times", options.times, "how often")->capture_default_str();
+        },
+        [&](Terminal& terminal) { return VerifyBench(options, terminal).run(); });
 }

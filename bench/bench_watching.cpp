@@ -144,5 +144,8 @@ int main(int argc, char** argv) {
             app.add_option("--repetitions", options.repetitions, "of each")->capture_default_str();
             app.add_option("--rate", options.rate, "transactions a second")->capture_default_str();
         },
-        [&](Terminal& terminal) { WatchingBench(options, terminal).run(); });
+        [&](Terminal& terminal) {
+            WatchingBench(options, terminal).run();
+            return 0;
+        });
 }

@@ -3,12 +3,10 @@
 // in the same run.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-#include <cstdio>
-#include <fstream>
 #include <future>
 #include <map>
 
+#include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
@@ -24,14 +22,11 @@ using namespace turnout;
 using namespace turnout::bench;
 using namespace std::chrono_literals;
 
-struct Options {
-    std::filesystem::path program;
-    int blue = 15;
+struct Options : BenchOptions {
     int green = 17;
     unsigned switches = 50;
     unsigned pause_milliseconds = 300;
     unsigned others = 5;
-    std::filesystem::path json;
 };
 
 /// One kind of load and what the switches under it took.
@@ -89,7 +84,7 @@ class WindowBench {
     void take_other_ways(const Series& like);
     void tell(const std::vector<Series>& all);
     void tell_other_ways(const Series& like);
-    void write_json(const std::vector<Series>& all) const;
+    void write_figures(const std::vector<Series>& all) const;
 
     Options options_;
     Terminal& terminal_;
@@ -109,7 +104,7 @@ std::string three(const std::vector<Microseconds>& sample) {
 void WindowBench::prepare() {
     terminal_.live("starting two servers and turnout, copying");
     auto green = std::async(std::launch::async, make_server, options_.green, "green");
-    blue_ = make_server(options_.blue, "blue");
+    blue_ = make_server(options_.major, "blue");
     green_ = green.get();
     blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
     blue_->execute("CREATE DATABASE app OWNER app");
@@ -159,7 +154,7 @@ void WindowBench::measure(Series& series) {
 
 void WindowBench::take_other_ways(const Series& like) {
     OtherWaysPlan plan;
-    plan.blue = options_.blue;
+    plan.blue = options_.major;
     plan.green = options_.green;
     plan.changes = options_.others;
     plan.load.writers = like.writers;
@@ -180,7 +175,7 @@ void WindowBench::note(Series& series, const boost::json::object& report) const 
 
 void WindowBench::tell(const std::vector<Series>& all) {
     terminal_.heading(fmt::format("Windows of {} switches each, PostgreSQL {} and {}, fsync on, µs: p50 / p99 / max",
-                                  options_.switches, options_.blue, options_.green));
+                                  options_.switches, options_.major, options_.green));
     const Microseconds floor = distribution_of(floor_).p50;
     for (const Series& series : all) {
         terminal_.heading(series.name);
@@ -199,7 +194,7 @@ void WindowBench::tell(const std::vector<Series>& all) {
         terminal_.table(rows);
     }
     if (!others_.empty()) tell_other_ways(all[1]);
-    if (!options_.json.empty()) write_json(all);
+    write_figures(all);
 }
 
 void WindowBench::tell_other_ways(const Series& like) {
@@ -222,13 +217,13 @@ void WindowBench::tell_other_ways(const Series& like) {
     for (const std::string& name : missing_) terminal_.line(name + " is not installed and was left out");
 }
 
-void WindowBench::write_json(const std::vector<Series>& all) const {
+void WindowBench::write_figures(const std::vector<Series>& all) const {
     const auto list = [](const std::vector<Microseconds>& sample) {
         boost::json::array array;
         for (const Microseconds value : sample) array.emplace_back(value.count());
         return array;
     };
-    boost::json::object object{{"blue", options_.blue}, {"green", options_.green}, {"floor_us", list(floor_)}};
+    boost::json::object object{{"blue", options_.major}, {"green", options_.green}, {"floor_us", list(floor_)}};
     boost::json::array& found = object["series"].emplace_array();
     for (const Series& series : all)
         found.push_back({{"name", series.name},
@@ -249,35 +244,21 @@ void WindowBench::write_json(const std::vector<Series>& all) const {
                           {"lost", way.audit.lost + way.audit.counters_low},
                           {"doubled", way.audit.duplicated + way.audit.counters_high},
                           {"tickets_doubled", way.audit.tickets_doubled}});
-    std::ofstream file(options_.json);
-    file << object << "\n";
-    if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
+    write_json(options_, object);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures the window of switches back and forth under load."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--blue", options.blue, "major version")->capture_default_str();
-    app.add_option("--green", options.green, "major version")->capture_default_str();
-    app.add_option("--switches", options.switches, "under each load")->capture_default_str();
-    app.add_option("--pause", options.pause_milliseconds, "milliseconds between two")->capture_default_str();
-    app.add_option("--others", options.others, "changes by PgBouncer; 0: no other ways beside it")
-        ->capture_default_str();
-    app.add_option("--json", options.json, "file for every figure");
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return WindowBench(std::move(options), terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures the window of switches back and forth under load.", options,
+        [&](CLI::App& app) {
+            app.add_option("--green", options.green, "major version of green")->capture_default_str();
+            app.add_option("--switches", options.switches, "under each load")->capture_default_str();
+            app.add_option("--pause", options.pause_milliseconds, "milliseconds between two")->capture_default_str();
+            app.add_option("--others", options.others, "changes by PgBouncer; 0: no other ways beside it")
+                ->capture_default_str();
+        },
+        [&](Terminal& terminal) { return WindowBench(options, terminal).run(); });
 }

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
-#include <fstream>
 #include <future>
 #include <map>
 
+#include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
@@ -21,9 +20,7 @@ namespace {
 using namespace turnout;
 using namespace turnout::bench;
 
-struct Options {
-    std::filesystem::path program;
-    int blue = 15;
+struct Options : BenchOptions {
     int green = 17;
     std::vector<unsigned> tables{10, 200, 2000};
     std::vector<unsigned> sequences{10, 200, 2000};
@@ -88,14 +85,14 @@ class ScaleBench {
         for (const unsigned n : options_.sequences) all.push_back(measure("sequences", n, {.sequences = n}));
         for (const unsigned n : options_.databases) all.push_back(measure("databases", n, {.databases = n}));
         tell(all);
-        if (!options_.json.empty()) write_json(all);
+        write_figures(all);
         return 0;
     }
 
   private:
     Point measure(const std::string& dimension, unsigned size, Contents contents);
     void tell(const std::vector<Point>& all);
-    void write_json(const std::vector<Point>& all) const;
+    void write_figures(const std::vector<Point>& all) const;
 
     Options options_;
     Terminal& terminal_;
@@ -106,7 +103,7 @@ Point ScaleBench::measure(const std::string& dimension, unsigned size, Contents 
     const std::string title = fmt::format("{} {}", size, dimension);
     terminal_.live(title + ": starting two servers, filling one, copying");
     auto green_later = std::async(std::launch::async, make_server, options_.green, "green", contents);
-    const auto blue = make_server(options_.blue, "blue", contents);
+    const auto blue = make_server(options_.major, "blue", contents);
     const auto green = green_later.get();
     fill(*blue, contents);
     ServedOptions served;
@@ -131,7 +128,7 @@ Point ScaleBench::measure(const std::string& dimension, unsigned size, Contents 
 void ScaleBench::tell(const std::vector<Point>& all) {
     terminal_.heading(
         fmt::format("{} switches for each, no load, PostgreSQL {} and {}, fsync on, µs: p50 / max; phases' p50",
-                    options_.switches, options_.blue, options_.green));
+                    options_.switches, options_.major, options_.green));
     std::vector<std::vector<std::string>> rows;
     Microseconds least{0};
     for (const Point& point : all) {
@@ -151,42 +148,28 @@ void ScaleBench::tell(const std::vector<Point>& all) {
     terminal_.table(rows);
 }
 
-void ScaleBench::write_json(const std::vector<Point>& all) const {
+void ScaleBench::write_figures(const std::vector<Point>& all) const {
     boost::json::array list;
     for (const Point& point : all) {
         boost::json::array windows;
         for (const Microseconds window : point.windows) windows.emplace_back(window.count());
         list.push_back({{"dimension", point.dimension}, {"size", point.size}, {"window_us", windows}});
     }
-    std::ofstream file(options_.json);
-    file << list << "\n";
-    if (!file.flush()) throw std::runtime_error("cannot write " + options_.json.string());
+    write_json(options_, list);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Options options;
-    // Built beside this program, one folder up.
-    options.program = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "turnout";
-    CLI::App app{"Measures how the window grows with tables, sequences and databases."};
-    app.add_option("--program", options.program, "the executable turnout")->check(CLI::ExistingFile);
-    app.add_option("--blue", options.blue, "major version")->capture_default_str();
-    app.add_option("--green", options.green, "major version")->capture_default_str();
-    app.add_option("--tables", options.tables, "numbers of tables")->capture_default_str();
-    app.add_option("--sequences", options.sequences, "numbers of sequences")->capture_default_str();
-    app.add_option("--databases", options.databases, "numbers of databases")->capture_default_str();
-    app.add_option("--switches", options.switches, "with each number")->capture_default_str();
-    app.add_option("--json", options.json, "file for every figure");
-    CLI11_PARSE(app, argc, argv);
-    Terminal terminal;
-    try {
-        catch_interrupts();
-        return ScaleBench(std::move(options), terminal).run();
-    } catch (const Interrupted&) {
-        return 130;
-    } catch (const std::exception& error) {
-        terminal.bad(error.what());
-        return 1;
-    }
+    return bench_main(
+        argc, argv, "Measures how the window grows with tables, sequences and databases.", options,
+        [&](CLI::App& app) {
+            app.add_option("--green", options.green, "major version of green")->capture_default_str();
+            app.add_option("--tables", options.tables, "numbers of tables")->capture_default_str();
+            app.add_option("--sequences", options.sequences, "numbers of sequences")->capture_default_str();
+            app.add_option("--databases", options.databases, "numbers of databases")->capture_default_str();
+            app.add_option("--switches", options.switches, "with each number")->capture_default_str();
+        },
+        [&](Terminal& terminal) { return ScaleBench(options, terminal).run(); });
 }
