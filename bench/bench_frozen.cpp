@@ -163,8 +163,8 @@ void FrozenBench::tell(const Totals& totals, const Audit& books) {
 
 int main(int argc, char** argv) {
     Options options;
-    options.halting = std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() /
-                      "tests/support/turnout_halting";
+    options.halting =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path() / "tests/support/turnout_halting";
     return bench_main(
         argc, argv, "Measures how long clients wait for a standby that freezes in the window.", options,
         [&](CLI::App& app) {

@@ -1,4 +1,4 @@
-// `kubectl delete` before a new server follows: it ends, nothing is left, clients keep the server they have.
+// `kubectl delete` before a switch: it ends, what was made goes by reclaimPolicy, clients keep the server they have.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -61,6 +61,15 @@ TEST_F(Deletion, WhileTheNewServerDoesNotStart) {
     EXPECT_TRUE(stage_.exists(kVolume));
     remove();
     expect_as_before(false);
+}
+
+TEST_F(Deletion, WhileItFollows) {
+    for (const bool retain : {true, false}) {
+        stage_.apply(std::string(R"({"cutover":"Manual","reclaimPolicy":")") + (retain ? "Retain" : "Delete") + "\"}");
+        ASSERT_TRUE(stage_.until_phase("CaughtUp"));
+        remove();
+        expect_as_before(retain);
+    }
 }
 
 }  // namespace
