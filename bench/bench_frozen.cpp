@@ -5,7 +5,6 @@
 #include <signal.h>
 
 #include <fstream>
-#include <future>
 #include <iterator>
 #include <thread>
 
@@ -14,9 +13,8 @@
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
 #include "bench/pq.hpp"
-#include "bench/served.hpp"
+#include "bench/rig.hpp"
 #include "bench/terminal.hpp"
-#include "tests/support/cluster.hpp"
 
 namespace {
 
@@ -40,14 +38,22 @@ bool is_stopped(pid_t pid) {
     return end != std::string::npos && end + 2 < text.size() && text[end + 2] == 'T';
 }
 
+RigPlan plan(const Options& options) {
+    RigPlan plan{.blue = options.major, .green = options.green};
+    plan.served.program = options.halting;
+    plan.served.verbs = options.program;
+    plan.served.lines = {{"switch", fmt::format(R"(max_pause = "{}ms")", options.max_pause_ms)}};
+    return plan;
+}
+
 class FrozenBench {
   public:
-    FrozenBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
+    FrozenBench(Options options, Terminal& terminal)
+        : options_(std::move(options)), terminal_(terminal), rig_(plan(options_), terminal) {}
 
     int run() {
-        prepare();
         LedgerSettings settings;
-        settings.conninfo = turnout_->conninfo("app", "app");
+        settings.conninfo = rig_.conninfo();
         settings.writers = options_.writers;
         settings.pace.think = 5ms;  // a standby that was frozen has to catch up before the next window
         Ledger ledger(settings);
@@ -57,49 +63,23 @@ class FrozenBench {
             freeze_once(ledger);
         }
         ledger.stop();
-        const Audit books = audit({&ledger}, turnout_->conninfo("app", "app"));
+        const Audit books = audit({&ledger}, rig_.conninfo());
         tell(ledger.totals(), books);
         return books.clean() && ledger.totals().errors + ledger.totals().reconnects == 0 && elsewhere_ == 0 ? 0 : 1;
     }
 
   private:
-    std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) const {
-        support::ClusterOptions options;
-        options.major = major;
-        options.name = name;
-        return std::make_unique<support::Cluster>(std::move(options));
-    }
-    void prepare();
     void freeze_once(Ledger& ledger);
     void await_writes(const Ledger& ledger, std::uint64_t more);
     void tell(const Totals& totals, const Audit& books);
 
     Options options_;
     Terminal& terminal_;
-    std::unique_ptr<support::Cluster> blue_, green_;
-    std::unique_ptr<Served> turnout_;
+    Rig rig_;
     std::vector<Microseconds> longest_;  ///< of each time: the longest wait of any connection
     std::vector<Microseconds> closed_;   ///< of each time: how long the gate was closed, as turnout says
     unsigned elsewhere_ = 0;             ///< times after which the clients were not with the side they had
 };
-
-void FrozenBench::prepare() {
-    terminal_.live("starting two servers and turnout, copying");
-    auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
-    blue_ = make_server(options_.major, "blue");
-    green_ = green.get();
-    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
-    blue_->execute("CREATE DATABASE app OWNER app");
-    install_ledger(with(with(blue_->conninfo("app"), "user", "app"), "password", "app"));
-    ServedOptions served;
-    served.program = options_.halting;
-    served.verbs = options_.program;
-    served.blue = blue_->conninfo("");
-    served.green = green_->conninfo("");
-    served.lines = {{"switch", fmt::format(R"(max_pause = "{}ms")", options_.max_pause_ms)}};
-    turnout_ = std::make_unique<Served>(std::move(served));
-    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
-}
 
 void FrozenBench::await_writes(const Ledger& ledger, std::uint64_t more) {
     const std::uint64_t goal = ledger.totals().writes + more;
@@ -113,29 +93,29 @@ void FrozenBench::await_writes(const Ledger& ledger, std::uint64_t more) {
 
 void FrozenBench::freeze_once(Ledger& ledger) {
     await_writes(ledger, 100);
-    std::ofstream(turnout_->directory() / "halt") << "before catch up";
-    Program verb(turnout_->verb({"switch", "--deadline", "8s", "--json"}));
+    std::ofstream(rig_.turnout().directory() / "halt") << "before catch up";
+    Program verb(rig_.turnout().verb({"switch", "--deadline", "8s", "--json"}));
     const Clock::time_point patience = Clock::now() + 60s;
-    while (!is_stopped(turnout_->pid())) {
+    while (!is_stopped(rig_.turnout().pid())) {
         check_interrupted();
         if (Clock::now() > patience) throw std::runtime_error("the window was never met: " + verb.wait().out);
         std::this_thread::sleep_for(100us);
     }
     const Clock::time_point stopped = Clock::now();
-    green_->freeze();
-    ::kill(turnout_->pid(), SIGCONT);
+    rig_.green().freeze();
+    ::kill(rig_.turnout().pid(), SIGCONT);
     await_writes(ledger, 4 * options_.writers);
     longest_.push_back(ledger.waits(stopped, Clock::now()).connections.max);
     // Thawed before the verb has given up, the standby would be switched to by the next attempt.
     const Exit exit = verb.wait();
-    green_->thaw();
+    rig_.green().thaw();
     boost::system::error_code bad;
     const boost::json::value report = boost::json::parse(exit.out, bad);
     if (!bad && report.is_object())
         for (const boost::json::value& missed : report.as_object().at("missed").as_array())
             closed_.emplace_back(integer(missed.as_object(), "closed_us"));
-    if (text(turnout_->status(), "active") != "blue") ++elsewhere_;
-    while (text(turnout_->status(), "phase") != "synced" || turnout_->status().contains("unsettled")) {
+    if (text(rig_.turnout().status(), "active") != "blue") ++elsewhere_;
+    while (text(rig_.turnout().status(), "phase") != "synced" || rig_.turnout().status().contains("unsettled")) {
         check_interrupted();
         std::this_thread::sleep_for(50ms);
     }

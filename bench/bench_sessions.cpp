@@ -4,16 +4,14 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <future>
 
 #include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
 #include "bench/pq.hpp"
-#include "bench/served.hpp"
+#include "bench/rig.hpp"
 #include "bench/terminal.hpp"
-#include "tests/support/cluster.hpp"
 
 namespace {
 
@@ -37,21 +35,30 @@ struct Series {
     unsigned deaf = 0;  ///< sessions that did not answer afterwards
 };
 
+RigPlan plan(const Options& options) {
+    RigPlan plan{.blue = options.major, .green = options.green};
+    plan.settings.emplace_back("max_connections", std::to_string(options.many + 100));
+    plan.served.program = options.program;
+    // So many logins take their time on a small machine, most of it for proofs of passwords: there are none here.
+    plan.served.lines = {{"switch", R"(deadline = "600s")"}, {"auth", R"(method = "trust")"}};
+    return plan;
+}
+
 class SessionsBench {
   public:
-    SessionsBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
+    SessionsBench(Options options, Terminal& terminal)
+        : options_(std::move(options)), terminal_(terminal), rig_(plan(options_), terminal) {}
 
     int run() {
-        prepare();
         LedgerSettings settings;
-        settings.conninfo = turnout_->conninfo("app", "app");
+        settings.conninfo = rig_.conninfo();
         settings.writers = options_.writers;
         Ledger ledger(settings);
         ledger.start();
         std::vector<Series> all{measure("few", options_.few), measure("many", options_.many),
                                 measure("few again", options_.few)};
         ledger.stop();
-        const Audit books = audit({&ledger}, turnout_->conninfo("app", "app"));
+        const Audit books = audit({&ledger}, rig_.conninfo());
         tell(all, ledger.totals(), books);
         bool clean = books.clean() && ledger.totals().errors + ledger.totals().reconnects == 0;
         for (const Series& series : all) clean = clean && series.deaf == 0 && series.failed == 0;
@@ -59,56 +66,26 @@ class SessionsBench {
     }
 
   private:
-    std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) const {
-        support::ClusterOptions options;
-        options.major = major;
-        options.name = name;
-        options.settings = {{"shared_buffers", "256MB"},
-                            {"max_wal_size", "4GB"},
-                            {"max_connections", std::to_string(options_.many + 100)}};
-        return std::make_unique<support::Cluster>(std::move(options));
-    }
-    void prepare();
     Series measure(const std::string& name, unsigned sessions);
     void tell(const std::vector<Series>& all, const Totals& totals, const Audit& books);
 
     Options options_;
     Terminal& terminal_;
-    std::unique_ptr<support::Cluster> blue_, green_;
-    std::unique_ptr<Served> turnout_;
+    Rig rig_;
 };
-
-void SessionsBench::prepare() {
-    terminal_.live("starting two servers and turnout, copying");
-    auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
-    blue_ = make_server(options_.major, "blue");
-    green_ = green.get();
-    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
-    blue_->execute("CREATE DATABASE app OWNER app");
-    install_ledger(with(with(blue_->conninfo("app"), "user", "app"), "password", "app"));
-    ServedOptions served;
-    served.program = options_.program;
-    served.blue = blue_->conninfo("");
-    served.green = green_->conninfo("");
-    // So many logins take their time on a small machine, most of it for proofs of passwords: there are none here.
-    served.lines = {{"switch", R"(deadline = "600s")"}, {"auth", R"(method = "trust")"}};
-    turnout_ = std::make_unique<Served>(std::move(served));
-    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
-}
 
 Series SessionsBench::measure(const std::string& name, unsigned sessions) {
     Series series{.name = name, .sessions = sessions};
     std::vector<Connection> idle;
     while (idle.size() + options_.writers < sessions) {
         check_interrupted();
-        idle.push_back(connect(turnout_->conninfo("app", "app")));
+        idle.push_back(connect(rig_.conninfo()));
         terminal_.live(fmt::format("{}: {} of {} sessions", name, idle.size() + options_.writers, sessions));
     }
     for (unsigned i = 1; i <= options_.switches; ++i) {
         check_interrupted();
         terminal_.live(fmt::format("{}: switch {} of {} with {} sessions", name, i, options_.switches, sessions));
-        const bool back = text(turnout_->status(), "active") == "green";
-        const boost::json::object report = turnout_->report({back ? "rollback" : "switch"});
+        const boost::json::object report = rig_.turnout().change();
         series.windows.emplace_back(integer(report, "window_us"));
         series.drains.emplace_back(phase_us(report, "drain"));
         series.stalls.emplace_back(integer(member(report, "stall_us"), "max"));

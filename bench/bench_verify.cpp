@@ -2,16 +2,13 @@
 // bit in one row of a million is found and named.
 #include <fmt/format.h>
 
-#include <future>
-
 #include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
 #include "bench/json_fields.hpp"
 #include "bench/ledger.hpp"
 #include "bench/pq.hpp"
-#include "bench/served.hpp"
+#include "bench/rig.hpp"
 #include "bench/terminal.hpp"
-#include "tests/support/cluster.hpp"
 
 namespace {
 
@@ -25,29 +22,47 @@ struct Options : BenchOptions {
     unsigned times = 3;
 };
 
+/// A large table of many types.
+RigPlan plan(const Options& options) {
+    RigPlan plan{.blue = options.major, .green = options.green};
+    plan.served.program = options.program;
+    plan.fill = [rows = options.rows](const support::Cluster& blue) {
+        blue.execute(
+            fmt::format("CREATE TABLE big (id bigint PRIMARY KEY, at timestamptz, ratio double precision, price "
+                        "numeric, name text, data jsonb, blob bytea, tags int[]); INSERT INTO big SELECT g, "
+                        "'2020-01-01'::timestamptz + g * interval '1 s', g / 7.0, g / 3.0, 'name ' || g, "
+                        "jsonb_build_object('g', g, 'text', md5(g::text)), decode(md5(g::text), 'hex'), "
+                        "ARRAY[g, g + 1] FROM generate_series(1, {}) g; ANALYZE big",
+                        rows),
+            "app");
+    };
+    return plan;
+}
+
 class VerifyBench {
   public:
-    VerifyBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
+    VerifyBench(Options options, Terminal& terminal)
+        : options_(std::move(options)), terminal_(terminal), rig_(plan(options_), terminal) {}
 
     int run() {
-        prepare();
         LedgerSettings settings;
-        settings.conninfo = turnout_->conninfo("app", "app");
+        settings.conninfo = rig_.conninfo();
         settings.writers = options_.writers;
         Ledger ledger(settings);
         ledger.start();
         std::vector<boost::json::object> equal;
         for (unsigned i = 1; i <= options_.times; ++i) {
             terminal_.live(fmt::format("comparing, {} of {}", i, options_.times));
-            equal.push_back(turnout_->report({"verify"}));
+            equal.push_back(rig_.turnout().report({"verify"}));
         }
         terminal_.live("comparing, with one bit changed");
         const unsigned changed = options_.rows / 3 * 2 + 1;
-        green_->execute(fmt::format("BEGIN READ WRITE; SET LOCAL session_replication_role = replica; UPDATE big SET "
-                                    "blob = set_bit(blob, 77, 1 - get_bit(blob, 77)) WHERE id = {}; COMMIT",
-                                    changed),
-                        "app");
-        const Exit found = turnout_->run({"verify"});
+        rig_.green().execute(
+            fmt::format("BEGIN READ WRITE; SET LOCAL session_replication_role = replica; UPDATE big SET "
+                        "blob = set_bit(blob, 77, 1 - get_bit(blob, 77)) WHERE id = {}; COMMIT",
+                        changed),
+            "app");
+        const Exit found = rig_.turnout().run({"verify"});
         ledger.stop();
         const std::string wanted = fmt::format("DIFFERS app public.big, id = '{}': the row differs in blob", changed);
         const bool named = found.status == 1 && found.out.find(wanted) != std::string::npos;
@@ -56,44 +71,12 @@ class VerifyBench {
     }
 
   private:
-    std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) const {
-        support::ClusterOptions options;
-        options.major = major;
-        options.name = name;
-        options.settings = {{"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}};
-        return std::make_unique<support::Cluster>(std::move(options));
-    }
-    void prepare();
     void tell(const std::vector<boost::json::object>& equal, const std::string& found, const Totals& totals);
 
     Options options_;
     Terminal& terminal_;
-    std::unique_ptr<support::Cluster> blue_, green_;
-    std::unique_ptr<Served> turnout_;
+    Rig rig_;
 };
-
-void VerifyBench::prepare() {
-    terminal_.live("starting two servers and turnout, copying");
-    auto green = std::async(std::launch::async, [this] { return make_server(options_.green, "green"); });
-    blue_ = make_server(options_.major, "blue");
-    green_ = green.get();
-    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
-    blue_->execute("CREATE DATABASE app OWNER app");
-    install_ledger(with(with(blue_->conninfo("app"), "user", "app"), "password", "app"));
-    blue_->execute(fmt::format("CREATE TABLE big (id bigint PRIMARY KEY, at timestamptz, ratio double precision, price "
-                               "numeric, name text, data jsonb, blob bytea, tags int[]); INSERT INTO big SELECT g, "
-                               "'2020-01-01'::timestamptz + g * interval '1 s', g / 7.0, g / 3.0, 'name ' || g, "
-                               "jsonb_build_object('g', g, 'text', md5(g::text)), decode(md5(g::text), 'hex'), "
-                               "ARRAY[g, g + 1] FROM generate_series(1, {}) g; ANALYZE big",
-                               options_.rows),
-                   "app");
-    ServedOptions served;
-    served.program = options_.program;
-    served.blue = blue_->conninfo("");
-    served.green = green_->conninfo("");
-    turnout_ = std::make_unique<Served>(std::move(served));
-    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
-}
 
 void VerifyBench::tell(const std::vector<boost::json::object>& equal, const std::string& found, const Totals& totals) {
     terminal_.heading(fmt::format("verify: {} rows of eight types, {} sessions writing, PostgreSQL {} and {}",

@@ -3,8 +3,8 @@
 // in the same run.
 #include <fmt/format.h>
 
-#include <future>
 #include <map>
+#include <optional>
 
 #include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
@@ -12,9 +12,8 @@
 #include "bench/ledger.hpp"
 #include "bench/other_ways.hpp"
 #include "bench/pq.hpp"
-#include "bench/served.hpp"
+#include "bench/rig.hpp"
 #include "bench/terminal.hpp"
-#include "tests/support/cluster.hpp"
 
 namespace {
 
@@ -45,12 +44,16 @@ struct Series {
     boost::json::array reports;
 };
 
-std::unique_ptr<support::Cluster> make_server(int major, const std::string& name) {
-    support::ClusterOptions options;
-    options.major = major;
-    options.name = name;
-    options.settings = {{"shared_buffers", "256MB"}, {"max_wal_size", "4GB"}};
-    return std::make_unique<support::Cluster>(std::move(options));
+RigPlan plan(const Options& options) {
+    RigPlan plan{.blue = options.major, .green = options.green};
+    plan.fill = [](const support::Cluster& blue) {
+        blue.execute(
+            "CREATE TABLE floor (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO floor VALUES (1, 0); "
+            "ALTER TABLE floor OWNER TO app",
+            "app");
+    };
+    plan.served.program = options.program;
+    return plan;
 }
 
 class WindowBench {
@@ -58,18 +61,23 @@ class WindowBench {
     WindowBench(Options options, Terminal& terminal) : options_(std::move(options)), terminal_(terminal) {}
 
     int run() {
-        prepare();
+        rig_.emplace(plan(options_), terminal_);
         measure_floor();
+        terminal_.heading(
+            fmt::format("Windows of {} switches each, PostgreSQL {} and {}, fsync on, µs: p50 / p99 / max",
+                        options_.switches, options_.major, options_.green));
         std::vector<Series> all;
         all.push_back({.name = "16 writers flat out", .writers = 16});
         all.push_back({.name = "8 writers, 1 ms think time", .writers = 8, .think = 1ms});
         all.push_back({.name = "16 idle sessions", .writers = 16, .think = 1h});
-        for (Series& series : all) measure(series);
-        turnout_.reset();
-        blue_.reset();
-        green_.reset();
+        for (Series& series : all) {
+            measure(series);
+            tell(series);
+        }
+        rig_.reset();
         if (options_.others > 0) take_other_ways(all[1]);
-        tell(all);
+        if (!others_.empty()) tell_other_ways(all[1]);
+        write_figures(all);
         bool clean = true;
         for (const Series& series : all)
             clean = clean && series.audit.clean() && series.totals.errors + series.totals.reconnects == 0;
@@ -77,20 +85,17 @@ class WindowBench {
     }
 
   private:
-    void prepare();
     void measure_floor();
     void measure(Series& series);
     void note(Series& series, const boost::json::object& report) const;
     void take_other_ways(const Series& like);
-    void tell(const std::vector<Series>& all);
+    void tell(const Series& series);
     void tell_other_ways(const Series& like);
     void write_figures(const std::vector<Series>& all) const;
 
     Options options_;
     Terminal& terminal_;
-    std::unique_ptr<support::Cluster> blue_;
-    std::unique_ptr<support::Cluster> green_;
-    std::unique_ptr<Served> turnout_;
+    std::optional<Rig> rig_;
     std::vector<Microseconds> floor_;
     std::vector<OtherWay> others_;
     std::vector<std::string> missing_;
@@ -101,29 +106,10 @@ std::string three(const std::vector<Microseconds>& sample) {
     return fmt::format("{} / {} / {}", grouped(d.p50.count()), grouped(d.p99.count()), grouped(d.max.count()));
 }
 
-void WindowBench::prepare() {
-    terminal_.live("starting two servers and turnout, copying");
-    auto green = std::async(std::launch::async, make_server, options_.green, "green");
-    blue_ = make_server(options_.major, "blue");
-    green_ = green.get();
-    blue_->execute("CREATE ROLE app LOGIN PASSWORD 'app'");
-    blue_->execute("CREATE DATABASE app OWNER app");
-    const std::string application = with(with(blue_->conninfo("app"), "user", "app"), "password", "app");
-    install_ledger(application);
-    bench::run(connect(application).get(),
-               "CREATE TABLE floor (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO floor VALUES (1, 0)");
-    ServedOptions served;
-    served.program = options_.program;
-    served.blue = blue_->conninfo("");
-    served.green = green_->conninfo("");
-    turnout_ = std::make_unique<Served>(std::move(served));
-    turnout_->report({"sync"}, [this](std::string_view line) { terminal_.live(line); });
-}
-
 void WindowBench::measure_floor() {
     terminal_.live("the floor: commit on blue until visible on green");
-    const Connection writer = connect(blue_->conninfo("app"));
-    const Connection reader = connect(green_->conninfo("app"));
+    const Connection writer = connect(rig_->blue().conninfo("app"));
+    const Connection reader = connect(rig_->green().conninfo("app"));
     for (std::int64_t n = 1; n <= 1000; ++n) {
         const Clock::time_point started = Clock::now();
         bench::run(writer.get(), fmt::format("UPDATE floor SET n = {}", n));
@@ -134,7 +120,7 @@ void WindowBench::measure_floor() {
 
 void WindowBench::measure(Series& series) {
     LedgerSettings settings;
-    settings.conninfo = turnout_->conninfo("app", "app");
+    settings.conninfo = rig_->conninfo();
     settings.writers = series.writers;
     settings.pace.think = series.think;
     Ledger ledger(settings);
@@ -142,14 +128,13 @@ void WindowBench::measure(Series& series) {
     for (unsigned i = 1; i <= options_.switches; ++i) {
         rest(std::chrono::milliseconds(options_.pause_milliseconds));
         terminal_.live(fmt::format("{}: switch {} of {}", series.name, i, options_.switches));
-        const bool back = text(turnout_->status(), "active") == "green";
         const Clock::time_point started = Clock::now();
-        note(series, turnout_->report({back ? "rollback" : "switch"}));
+        note(series, rig_->turnout().change());
         series.longest_waits.push_back(ledger.waits(started, Clock::now()).statements.max);
     }
     ledger.stop();
     series.totals = ledger.totals();
-    series.audit = audit({&ledger}, turnout_->conninfo("app", "app"));
+    series.audit = audit({&ledger}, rig_->conninfo());
 }
 
 void WindowBench::take_other_ways(const Series& like) {
@@ -173,28 +158,22 @@ void WindowBench::note(Series& series, const boost::json::object& report) const 
     for (const std::string& name : phase_names(report)) series.phases[name].emplace_back(phase_us(report, name));
 }
 
-void WindowBench::tell(const std::vector<Series>& all) {
-    terminal_.heading(fmt::format("Windows of {} switches each, PostgreSQL {} and {}, fsync on, µs: p50 / p99 / max",
-                                  options_.switches, options_.major, options_.green));
+void WindowBench::tell(const Series& series) {
     const Microseconds floor = distribution_of(floor_).p50;
-    for (const Series& series : all) {
-        terminal_.heading(series.name);
-        std::vector<std::vector<std::string>> rows{{"window", three(series.windows)}};
-        for (const std::string& name : series.phase_order) rows.push_back({"  " + name, three(series.phases.at(name))});
-        rows.push_back({"longest stall of a switch", three(series.longest_stalls)});
-        rows.push_back({"longest wait that the load saw", three(series.longest_waits)});
-        rows.push_back({"floor (commit here until visible there)", three(floor_)});
-        rows.push_back({"window / floor, medians",
-                        fmt::format("{:.1f}", static_cast<double>(distribution_of(series.windows).p50.count()) /
-                                                  static_cast<double>(std::max<std::int64_t>(floor.count(), 1)))});
-        rows.push_back({"attempts, writes, errors, reconnects",
-                        fmt::format("{}, {}, {}, {}", series.attempts, series.totals.writes, series.totals.errors,
-                                    series.totals.reconnects)});
-        rows.push_back({"audit", series.audit.summary()});
-        terminal_.table(rows);
-    }
-    if (!others_.empty()) tell_other_ways(all[1]);
-    write_figures(all);
+    terminal_.heading(series.name);
+    std::vector<std::vector<std::string>> rows{{"window", three(series.windows)}};
+    for (const std::string& name : series.phase_order) rows.push_back({"  " + name, three(series.phases.at(name))});
+    rows.push_back({"longest stall of a switch", three(series.longest_stalls)});
+    rows.push_back({"longest wait that the load saw", three(series.longest_waits)});
+    rows.push_back({"floor (commit here until visible there)", three(floor_)});
+    rows.push_back({"window / floor, medians",
+                    fmt::format("{:.1f}", static_cast<double>(distribution_of(series.windows).p50.count()) /
+                                              static_cast<double>(std::max<std::int64_t>(floor.count(), 1)))});
+    rows.push_back(
+        {"attempts, writes, errors, reconnects", fmt::format("{}, {}, {}, {}", series.attempts, series.totals.writes,
+                                                             series.totals.errors, series.totals.reconnects)});
+    rows.push_back({"audit", series.audit.summary()});
+    terminal_.table(rows);
 }
 
 void WindowBench::tell_other_ways(const Series& like) {

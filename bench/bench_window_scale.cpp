@@ -26,7 +26,6 @@ struct Options : BenchOptions {
     std::vector<unsigned> sequences{10, 200, 2000};
     std::vector<unsigned> databases{1, 5, 20};
     unsigned switches = 10;
-    std::filesystem::path json;
 };
 
 /// What the servers hold.
@@ -117,8 +116,7 @@ Point ScaleBench::measure(const std::string& dimension, unsigned size, Contents 
     for (unsigned i = 1; i <= options_.switches; ++i) {
         check_interrupted();
         terminal_.live(fmt::format("{}: switch {} of {}", title, i, options_.switches));
-        const bool back = text(turnout.status(), "active") == "green";
-        const boost::json::object report = turnout.report({back ? "rollback" : "switch"});
+        const boost::json::object report = turnout.change();
         point.windows.emplace_back(integer(report, "window_us"));
         for (const std::string& name : phase_names(report)) point.phases[name].emplace_back(phase_us(report, name));
     }

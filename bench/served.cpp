@@ -16,6 +16,7 @@
 #include <stdexcept>
 
 #include "bench/interrupt.hpp"
+#include "bench/json_fields.hpp"
 #include "bench/pq.hpp"
 
 namespace turnout::bench {
@@ -200,6 +201,10 @@ boost::json::object Served::report(std::vector<std::string> arguments,
     const boost::json::value parsed = boost::json::parse(exit.out, error);
     if (error || !parsed.is_object()) throw failure(name + " did not print an object: " + exit.out);
     return parsed.as_object();
+}
+
+boost::json::object Served::change() const {
+    return report({text(status(), "active") == "green" ? "rollback" : "switch"});
 }
 
 }  // namespace turnout::bench

@@ -68,6 +68,8 @@ class Served {
     /// A verb with --json that must succeed; what it printed.
     boost::json::object report(std::vector<std::string> arguments,
                                std::function<void(std::string_view)> on_error_line = {}) const;
+    /// `switch` or `rollback`, to the side that is not active; its report.
+    boost::json::object change() const;
     /// `show status --json`.
     boost::json::object status() const { return report({"show", "status"}); }
 
