@@ -32,6 +32,7 @@ class ApiRefusal : public std::runtime_error {
     ApiRefusal(unsigned status, const std::string& message)
         : std::runtime_error(std::to_string(status) + ": " + message), status_(status) {}
     unsigned status() const { return status_; }
+    bool forbidden() const { return status_ == 403; }
     bool not_found() const { return status_ == 404; }
     bool conflict() const { return status_ == 409; }
     bool expired() const { return status_ == 410; }

@@ -156,11 +156,14 @@ asio::awaitable<void> Operator::work() {
 asio::awaitable<void> Operator::look_at(std::string name) {
     ++looks_;
     std::string trouble;
+    bool forbidden = false;
     try {
         co_await look_and_act(name);
         queue_.succeeded(name);
+        if (const auto known = memory_.find(name); known != memory_.end()) known->second.forbidden.clear();
     } catch (const ApiRefusal& refusal) {
         trouble = refusal.what();
+        forbidden = refusal.forbidden();
         // Somebody else wrote in between: what is there now is heard of, or is looked at by the next try.
         if (refusal.conflict()) trouble.clear();
         queue_.failed(name, Steady::now());
@@ -169,6 +172,7 @@ asio::awaitable<void> Operator::look_at(std::string name) {
         queue_.failed(name, Steady::now());
     }
     if (!trouble.empty()) spdlog::warn("{}: {}; it is tried again", name, trouble);
+    if (forbidden) co_await tell_forbidden(name, trouble);
     --looks_;
     queue_.done(name);
     wake();
@@ -197,7 +201,7 @@ asio::awaitable<void> Operator::look_and_act(std::string name) {
     if (!told && !may_wait(found, decision.status)) {
         co_await write_status(found, decision.status);
         memory_[name].told = Steady::now();
-        for (Note& note : decision.notes) co_await tell(found, std::move(note));
+        for (Note& note : decision.notes) co_await tell(found.owner, std::move(note));
     }
     for (Action& action : decision.actions) co_await act(found, std::move(action));
     // Last: what could not be carried out waits as long as its failures ask for.

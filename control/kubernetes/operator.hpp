@@ -51,6 +51,8 @@ class Operator {
         std::optional<VerbResult> last;
         std::shared_ptr<Job> job;
         std::optional<std::chrono::steady_clock::time_point> told;  ///< when the status was last written
+        Owner owner;                                                ///< without a name: it was never read
+        std::string forbidden;  ///< the refusal that was last told; empty: the last look was carried out
     };
     /// One look at one object.
     struct Look {
@@ -83,7 +85,8 @@ class Operator {
 
     // ---- operator_act.cpp
     boost::asio::awaitable<void> write_status(const Look& look, const Status& status);
-    boost::asio::awaitable<void> tell(const Look& look, Note note);
+    boost::asio::awaitable<void> tell(Owner owner, Note note);
+    boost::asio::awaitable<void> tell_forbidden(std::string name, std::string refusal);
     boost::asio::awaitable<void> act(const Look& look, Action action);
     boost::asio::awaitable<void> set_finalizer(const Look& look, bool there);
     boost::asio::awaitable<void> apply(Child child);

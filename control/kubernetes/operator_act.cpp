@@ -75,31 +75,46 @@ asio::awaitable<void> Operator::write_status(const Look& look, const Status& sta
     co_await client_.apply(path, std::move(object));
 }
 
-asio::awaitable<void> Operator::tell(const Look& look, Note note) {
+asio::awaitable<void> Operator::tell(Owner owner, Note note) {
     const auto now = WallClock::now();
     const auto number = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
     if (note.warning)
-        spdlog::warn("{}: {}: {}", look.owner.name, note.reason, note.message);
+        spdlog::warn("{}: {}: {}", owner.name, note.reason, note.message);
     else
-        spdlog::info("{}: {}: {}", look.owner.name, note.reason, note.message);
-    json::object event{{"apiVersion", "v1"},
-                       {"kind", "Event"},
-                       {"metadata", json::object{{"name", fmt::format("{}.{:x}", look.owner.name, number)},
-                                                 {"namespace", look.owner.space}}},
-                       {"involvedObject", json::object{{"apiVersion", kApiVersion},
-                                                       {"kind", "PgUpgrade"},
-                                                       {"name", look.owner.name},
-                                                       {"namespace", look.owner.space},
-                                                       {"uid", look.owner.uid}}},
-                       {"type", note.warning ? "Warning" : "Normal"},
-                       {"reason", note.reason},
-                       {"message", note.message.substr(0, 1000)},
-                       {"source", json::object{{"component", "turnout-operator"}}},
-                       {"firstTimestamp", time_text(now)},
-                       {"lastTimestamp", time_text(now)},
-                       {"count", 1}};
+        spdlog::info("{}: {}: {}", owner.name, note.reason, note.message);
+    json::object event{
+        {"apiVersion", "v1"},
+        {"kind", "Event"},
+        {"metadata", json::object{{"name", fmt::format("{}.{:x}", owner.name, number)}, {"namespace", owner.space}}},
+        {"involvedObject", json::object{{"apiVersion", kApiVersion},
+                                        {"kind", "PgUpgrade"},
+                                        {"name", owner.name},
+                                        {"namespace", owner.space},
+                                        {"uid", owner.uid}}},
+        {"type", note.warning ? "Warning" : "Normal"},
+        {"reason", note.reason},
+        {"message", note.message.substr(0, 1000)},
+        {"source", json::object{{"component", "turnout-operator"}}},
+        {"firstTimestamp", time_text(now)},
+        {"lastTimestamp", time_text(now)},
+        {"count", 1}};
     const std::string path = client_.path(resource::events);
     co_await client_.create(path, std::move(event));
+}
+
+/// What the operator lacks the right to stands with the object: once, not at every try.
+asio::awaitable<void> Operator::tell_forbidden(std::string name, std::string refusal) {
+    const auto known = memory_.find(name);
+    if (known == memory_.end() || known->second.owner.name.empty() || known->second.forbidden == refusal) co_return;
+    known->second.forbidden = refusal;
+    Owner owner = known->second.owner;
+    Note note{true, "Forbidden",
+              "the operator lacks a right, and tries again until it has it (kubectl apply -f rbac.yaml): " + refusal};
+    try {
+        co_await tell(std::move(owner), std::move(note));
+    } catch (const std::exception& error) {
+        spdlog::warn("{}: its Event was not taken: {}", name, error.what());
+    }
 }
 
 asio::awaitable<void> Operator::act(const Look& look, Action action) {
@@ -186,7 +201,7 @@ asio::awaitable<void> Operator::move_traffic(const Look& look, Traffic to) {
     co_await client_.merge(path, std::move(patch));
     const char* const where = back ? "the old server" : to == Traffic::proxy ? "the proxy" : "the new server";
     Note note{false, "TrafficMoved", fmt::format("the Service {} leads to {}", look.spec.traffic_service, where)};
-    co_await tell(look, std::move(note));
+    co_await tell(look.owner, std::move(note));
 }
 
 asio::awaitable<void> Operator::remove_proxy(const Look& look) {

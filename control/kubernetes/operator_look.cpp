@@ -50,6 +50,7 @@ asio::awaitable<Operator::Look> Operator::look(std::string name) {
     Look found;
     found.object = co_await client_.get(client_.path(resource::upgrades, name));
     found.owner = {name, client_.space(), text_in(found.object, {"metadata", "uid"})};
+    memory_[name].owner = found.owner;
     found.version = text_in(found.object, {"metadata", "resourceVersion"});
     Observed& seen = found.seen;
     seen.generation = number_in(found.object, {"metadata", "generation"});

@@ -120,6 +120,39 @@ TEST_F(Operating, AStormOfConflictsIsOutlasted) {
     EXPECT_TRUE(until_ready_says("SecretMissing"));
 }
 
+TEST_F(Operating, AStormOfConflictsAtTheLeaseIsOutlasted) {
+    int left = 2;
+    api.refuse = [&left](const Asked& asked) -> std::optional<unsigned> {
+        const bool write = asked.method != "GET" && asked.target.find("/leases") != std::string::npos;
+        if (write && left-- > 0) return 409;
+        return std::nullopt;
+    };
+    api.put(kUpgrade, upgrade(sample_spec()));
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until([&] { return left <= 0; }));
+    EXPECT_EQ(api.count("GET", "pgupgrades"), 0) << "it acts without the lease";
+    EXPECT_TRUE(until_ready_says("SecretMissing"));
+    EXPECT_EQ(text_in(*api.find(kLeasePath), {"spec", "holderIdentity"}), "a");
+}
+
+/// Cut off, and told that it is too late, again and again: what changes meanwhile is heard of all the same.
+TEST_F(Operating, WatchesThatAreCutOffMissNothing) {
+    json::object spec = sample_spec();
+    spec["image"] = "postgres:latest";
+    api.put(kUpgrade, upgrade(spec));
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until_ready_says("InvalidSpec"));
+    for (int round = 0; round < 4; ++round) {
+        const bool wrong = round % 2 == 1;
+        json::object object = *api.find(kUpgrade);
+        object["spec"] = wrong ? spec : sample_spec();
+        api.expired_watches = round < 2 ? 0 : 3;  // one of each kind of object, at least
+        api.cut_watches();
+        api.put(kUpgrade, object);
+        ASSERT_TRUE(until_ready_says(wrong ? "InvalidSpec" : "SecretMissing")) << round;
+    }
+}
+
 // The first step asks to be looked at again at once; what the server refuses must not be.
 TEST_F(Operating, AStatusThatCannotBeWrittenIsTriedAgainLaterAndLater) {
     const auto begun = std::chrono::steady_clock::now();
@@ -137,6 +170,23 @@ TEST_F(Operating, AStatusThatCannotBeWrittenIsTriedAgainLaterAndLater) {
     const std::chrono::duration<double> lasted = std::chrono::steady_clock::now() - begun;
     const std::chrono::duration<double> least = WorkQueue::kLeast;
     EXPECT_GE(lasted, least * (1 + 2 + 4)) << "four tries have three waits between them, each twice the former";
+}
+
+TEST_F(Operating, ARightThatItLacksIsToldOnceAndItGoesOnWithIt) {
+    bool forbidden = true;
+    api.refuse = [&forbidden](const Asked& asked) -> std::optional<unsigned> {
+        if (forbidden && asked.target.find("secrets/superuser") != std::string::npos) return 403;
+        return std::nullopt;
+    };
+    api.put(kUpgrade, upgrade(sample_spec()));
+    Worker worker(context, api, "a");
+    ASSERT_TRUE(until([&] { return api.count("GET", "secrets/superuser") >= 3; }));
+    int told = 0;
+    for (const Asked& asked : api.asked())
+        if (asked.target.find("/events") != std::string::npos && text_in(asked.body, {"reason"}) == "Forbidden") ++told;
+    EXPECT_EQ(told, 1);
+    forbidden = false;
+    EXPECT_TRUE(until_ready_says("SecretMissing"));
 }
 
 TEST_F(Operating, AnObjectThatIsDeletedBeforeAnythingWasMadeGoes) {
