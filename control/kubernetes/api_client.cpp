@@ -1,5 +1,6 @@
 #include "control/kubernetes/api_client.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -50,6 +51,16 @@ std::string message_of(std::string_view body, unsigned status) {
             return std::string(message->get_string());
     }
     return std::string(http::obsolete_reason(static_cast<http::status>(status)));
+}
+
+/// An apply of what is not there needs the verb `create`, too; who lacks that one is refused by
+/// `statefulsets.apps "app-green" is forbidden: ` and no word more.
+std::string with_verb(std::string message) {
+    if (!message.ends_with(" is forbidden: ")) return message;
+    const std::string kind = message.substr(0, message.find(' '));
+    const auto dot = std::min(kind.find('.'), kind.size());
+    const std::string group = dot == kind.size() ? "" : kind.substr(dot + 1);
+    return message + "cannot create resource \"" + kind.substr(0, dot) + "\" in API group \"" + group + "\"";
 }
 
 json::object parse_object(std::string_view text) {
@@ -216,7 +227,7 @@ asio::awaitable<json::object> ApiClient::send(Call call) {
         unreachable(access_, error);
     }
     const unsigned status = response.result_int();
-    if (status < 200 || status > 299) throw ApiRefusal(status, message_of(response.body(), status));
+    if (status < 200 || status > 299) throw ApiRefusal(status, with_verb(message_of(response.body(), status)));
     co_return parse_object(response.body());
 }
 

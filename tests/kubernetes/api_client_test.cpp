@@ -12,7 +12,9 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/kubernetes/fields.hpp"
@@ -46,6 +48,29 @@ TEST(ApiClient, ARefusalCarriesItsStatusAndTheServersWords) {
     });
     EXPECT_EQ(status, 404u);
     EXPECT_EQ(what, "404: not found");
+}
+
+TEST(ApiClient, ARefusalOfWhatCannotBeCreatedNamesTheVerb) {
+    for (const auto& [said, lacking] :
+         {std::pair("statefulsets.apps", "resource \"statefulsets\" in API group \"apps\""),
+          std::pair("services", "resource \"services\" in API group \"\"")}) {
+        asio::io_context context;
+        ScriptedApi api(context);
+        api.refuse = [](const Asked&) { return std::optional(403u); };
+        api.refusal = std::string(said) + " \"app-green\" is forbidden: ";
+        ApiClient client(context.get_executor(), api.access());
+        std::string what;
+        run_to_end(context, [&]() -> asio::awaitable<void> {
+            try {
+                const std::string path = at("app");
+                json::object object;
+                co_await client.apply(path, std::move(object));
+            } catch (const ApiRefusal& refusal) {
+                what = refusal.what();
+            }
+        });
+        EXPECT_EQ(what, "403: " + api.refusal + "cannot create " + lacking);
+    }
 }
 
 TEST(ApiClient, AServerThatIsDownIsUnreachable) {

@@ -139,7 +139,7 @@ asio::awaitable<void> ScriptedApi::serve(tcp::socket socket) {
     Response response;
     if (refused) {
         response.result(*refused);
-        response.body() = R"({"kind":"Status","message":"as scripted"})";
+        response.body() = json::serialize(json::object{{"kind", "Status"}, {"message", refusal}});
     } else {
         response = answer(asked);
     }

@@ -44,6 +44,8 @@ class ScriptedApi {
 
     /// Asked before each request is carried out: a status to fail it with.
     std::function<std::optional<unsigned>(const Asked&)> refuse;
+    /// What it says then.
+    std::string refusal = "as scripted";
     /// Watches are answered with an ERROR event of 410, so many times.
     int expired_watches = 0;
     /// Cuts all watches off now.
