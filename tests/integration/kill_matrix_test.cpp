@@ -1,5 +1,6 @@
-// The kill matrix on real servers (kill_matrix.hpp): a sample, or, with TURNOUT_MATRIX=all, every cell (`./dev matrix`:
-// hours). The table of what happened is printed, and written to $TURNOUT_MATRIX_TABLE.
+// The kill matrix on real servers (kill_matrix.hpp): a sample; with TURNOUT_MATRIX=each one blow at each moment of each
+// step (`./dev matrix each`: half an hour); with TURNOUT_MATRIX=all every cell (`./dev matrix`: hours). The table of
+// what happened is printed, and written to $TURNOUT_MATRIX_TABLE.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -83,9 +84,10 @@ class Table {
     std::set<Place> played_;  ///< in this run
 };
 
-bool everything() {
+/// "all", "each", or nothing: the sample.
+std::string_view wanted() {
     const char* wanted = std::getenv("TURNOUT_MATRIX");
-    return wanted != nullptr && std::string_view(wanted) == "all";
+    return wanted != nullptr ? wanted : "";
 }
 
 std::vector<Cell> every_cell() {
@@ -98,12 +100,20 @@ std::vector<Cell> every_cell() {
     return cells;
 }
 
-/// The cells whose text has these words: $TURNOUT_CELL, to look at one by itself.
-std::vector<Cell> chosen(const std::string& words) {
+/// One blow at each moment of each step, in turn: each of them meets six steps, two at each of the moments.
+std::vector<Cell> each_moment() {
     std::vector<Cell> cells;
-    for (const Cell& cell : every_cell()) {
-        if (cell.text().find(words) != std::string::npos) cells.push_back(cell);
+    int turn = 0;
+    for (const std::string_view step : matrix_steps()) {
+        for (const std::string_view moment : matrix_moments())
+            cells.push_back({moment, step, static_cast<Blow>(turn++ % kBlows)});
     }
+    return cells;
+}
+
+/// Those of the cells whose text has these words: $TURNOUT_CELL, to look at one by itself.
+std::vector<Cell> chosen(std::vector<Cell> cells, const std::string& words) {
+    std::erase_if(cells, [&](const Cell& cell) { return cell.text().find(words) == std::string::npos; });
     return cells;
 }
 
@@ -133,11 +143,15 @@ TEST(KillMatrix, LosesNothingDoublesNothingAndHasOneWritableSide) {
     const char* file = std::getenv("TURNOUT_MATRIX_TABLE");
     Table table(file != nullptr ? file : "");
     const char* words = std::getenv("TURNOUT_CELL");
-    const std::vector<Cell> cells = words != nullptr ? chosen(words) : everything() ? every_cell() : sample();
+    const bool both_ways = !wanted().empty();
+    const std::vector<Cell> whole = wanted() == "each"                      ? each_moment()
+                                    : wanted() == "all" || words != nullptr ? every_cell()
+                                                                            : sample();
+    const std::vector<Cell> cells = chosen(whole, words != nullptr ? words : "");
     auto arena = std::make_unique<Arena>();
     for (const Cell& cell : cells) {
         bool forward = true;
-        for (int direction = 0; direction < (everything() ? 2 : 1); ++direction) {
+        for (int direction = 0; direction < (both_ways ? 2 : 1); ++direction) {
             std::string outcome;
             const int complaints_before = complaints();
             try {
