@@ -27,7 +27,8 @@ void Step::delete_object() {
     ParsedSpec parsed = parse_spec(seen_.spec);
     spec_ = std::move(parsed.spec);
     if (seen_.running) {
-        act({ActionKind::cancel_verb});
+        const bool dismantles = *seen_.running == Verb::abort || *seen_.running == Verb::finish;
+        if (!dismantles) act({ActionKind::cancel_verb});
         return again(kSoon);
     }
     if (!status().kept.empty()) return dismantle();

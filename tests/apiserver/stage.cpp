@@ -48,13 +48,10 @@ json::object upgrade(const ControlPlane& plane) {
 
 std::string manifest(const std::string& name) { return std::string(TURNOUT_SOURCE_DIR) + "/deploy/kubernetes/" + name; }
 
-Stage::Stage(std::string rbac) {
+Stage::Stage() {
     plane.must({"apply", "-f", manifest("crd.yaml")});
     plane.must({"wait", "--for=condition=Established", "crd/pgupgrades.turnout.internal", "--timeout=60s"});
-    if (rbac.empty())
-        plane.must({"apply", "-f", manifest("rbac.yaml")});
-    else
-        plane.must({"apply", "-f", "-"}, rbac);
+    plane.must({"apply", "-f", manifest("rbac.yaml")});
     plane.give_token();
     plane.must({"create", "secret", "generic", "postgres-superuser", "--from-literal=username=postgres",
                 "--from-literal=password=the superuser's"});
@@ -131,9 +128,10 @@ std::string Stage::leader() const {
     return plane.kubectl({"get", "lease", "turnout-operator", "-o", "jsonpath={.spec.holderIdentity}"}).out;
 }
 
-bool Stage::until(const std::function<bool()>& holds, const std::string& what) {
-    const auto deadline = std::chrono::steady_clock::now() + 5min;
+bool Stage::until(const std::function<bool()>& holds, const std::string& what, std::chrono::minutes longest) {
+    const auto deadline = std::chrono::steady_clock::now() + longest;
     while (!holds()) {
+        if (kept_ && !operator_runs()) start_operator();
         if (std::chrono::steady_clock::now() > deadline) {
             ADD_FAILURE() << "waited in vain until " << what;
             return false;
@@ -180,6 +178,11 @@ void Stage::apply(const std::string& spec) const {
 }
 
 bool Stage::exists(const std::string& object) const { return plane.kubectl({"get", object}).done(); }
+
+bool Stage::gone() const {
+    const bench::Exit exit = plane.kubectl({"get", "pgu", "-o", "name"});
+    return exit.done() && exit.out.empty();
+}
 
 void Stage::expect_nothing_noticed(const bench::Ledger& ledger) const {
     const bench::Totals totals = ledger.totals();

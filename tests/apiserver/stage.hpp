@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -19,12 +20,14 @@ class Stage {
   public:
     static constexpr const char* kOperator = "operator-0";
 
-    /// `rbac` is applied instead of the shipped rbac.yaml where it is given.
-    explicit Stage(std::string rbac = {});
+    Stage();
     ~Stage();
 
     /// As a pod of the service account would, or by that kubeconfig.
     void start_operator(const std::string& identity = kOperator, const std::filesystem::path& kubeconfig = {});
+    /// From now on until() starts it again where it has ended, as a kubelet would: a machine that hangs costs it its
+    /// lease.
+    void keep_operator() { kept_ = true; }
     /// SIGKILL.
     void kill_operator(const std::string& identity = kOperator);
     /// SIGTERM; the exit status.
@@ -38,8 +41,9 @@ class Stage {
     /// Which operator the Lease names.
     std::string leader() const;
 
-    /// Waits until the condition holds; fails the test with everything that is known if it does not for two minutes.
-    bool until(const std::function<bool()>& holds, const std::string& what);
+    /// Waits until the condition holds; fails the test with everything that is known if it does not for so long.
+    bool until(const std::function<bool()>& holds, const std::string& what,
+               std::chrono::minutes longest = std::chrono::minutes(5));
     /// Of the PgUpgrade `app`, by kubectl's jsonpath: "{.status.phase}".
     std::string look(const std::string& jsonpath) const;
     bool until_phase(const std::string& phase);
@@ -50,6 +54,8 @@ class Stage {
     void apply(const std::string& spec) const;
     /// True when there is such an object: exists("deployment/app-turnout").
     bool exists(const std::string& object) const;
+    /// True when the server knows of no PgUpgrade; false where it is away, or has not read the CRD yet.
+    bool gone() const;
     /// Of a load that has stopped: no error, nothing lost, nothing doubled.
     void expect_nothing_noticed(const bench::Ledger& ledger) const;
     /// What `kubectl get pgu` says, for the log of the test.
@@ -63,6 +69,7 @@ class Stage {
   private:
     std::filesystem::path log_of(const std::string& identity) const { return plane.directory() / (identity + ".log"); }
     std::map<std::string, pid_t> operators_;
+    bool kept_ = false;
 };
 
 /// The path of a file in deploy/kubernetes.

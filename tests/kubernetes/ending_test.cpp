@@ -198,6 +198,17 @@ TEST(DeletedObject, EndsItsOwnVerbFirst) {
     EXPECT_EQ(in_words(reconcile(seen)), "cancel verb");
 }
 
+TEST(DeletedObject, LetsTheVerbThatDismantlesComeToItsEnd) {
+    for (const Verb verb : {Verb::abort, Verb::finish}) {
+        Observed seen = serving("synced");
+        seen.running = verb;
+        seen.deleting = true;
+        const Decision decision = reconcile(seen);
+        EXPECT_EQ(in_words(decision), "") << name(verb);
+        EXPECT_TRUE(decision.again_in.has_value()) << name(verb);
+    }
+}
+
 TEST(DeletedObject, OfSomebodyElseIsNoConcern) {
     Observed seen = fresh();
     seen.finalizer = false;
