@@ -285,6 +285,8 @@ TEST_F(Methods, EachThatMayComeByTlsMayComeDirectlyByTls) {
     EXPECT_EQ(newest_psql(over("tls", "m_scram") + " sslnegotiation=direct channel_binding=require"), "m_scram\n");
     EXPECT_NE(newest_psql(over("tls", "m_scram", "wrong") + " sslnegotiation=direct").find("authentication failed"),
               std::string::npos);
+    EXPECT_EQ(newest_psql(over("tls", "m_named") + " sslnegotiation=direct"), "m_named\n") << "by the host's name";
+    EXPECT_NE(newest_psql(over("tls", "m_elsewhere") + " sslnegotiation=direct").find(kNoRule), std::string::npos);
 }
 
 /// After the reload is done, whichever way it went.
