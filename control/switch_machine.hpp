@@ -131,6 +131,7 @@ class SwitchMachine {
     bool is_good(const reply::Moment& moment) const;
     bool cancels(const reply::Moment& moment) const;
     bool makes_read_only() const;
+    void look();
     void look_again();
     void record_attempt();
     void registered(const reply::Registered& reply);
@@ -188,6 +189,7 @@ class SwitchMachine {
     Clock::time_point entered_;           ///< the present phase
     Clock::time_point deadline_;          ///< of the switch
     Clock::time_point attempts_from_;     ///< when the first one could begin
+    Clock::time_point looking_since_;     ///< at the moment
     Clock::time_point closed_at_;         ///< the gate
     Clock::time_point attempt_deadline_;  ///< of the gate
     Clock::time_point drained_at_;
@@ -200,8 +202,8 @@ class SwitchMachine {
     bool quiesced_once_ = false;       ///< in this undo: the others need not wait for a repeated try
     std::vector<std::size_t> rested_;  ///< undos (by index) that failed and wait for the alarm
     unsigned misses_ = 0;
-    reply::Moment last_moment_;
-    std::string last_failure_;  ///< of an undo
+    std::optional<reply::Moment> last_moment_;  ///< in this attempt
+    std::string last_failure_;                  ///< of an undo
 };
 
 }  // namespace turnout::control

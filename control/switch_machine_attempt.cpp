@@ -27,6 +27,7 @@ void SwitchMachine::begin_attempt() {
     ++id_.attempt;
     if (generation_spent_) ++id_.generation;
     generation_spent_ = false;
+    last_moment_.reset();
     enter(SwitchPhase::checking_again, deadline_);
     ask(step::Recheck{});
 }
@@ -34,7 +35,7 @@ void SwitchMachine::begin_attempt() {
 void SwitchMachine::attempt_went_on(const SwitchStep& step, const SwitchReply& reply) {
     switch (phase_) {
         case SwitchPhase::checking_again: return rechecked(std::get<reply::Rechecked>(reply));
-        case SwitchPhase::warming_up: enter(SwitchPhase::awaiting_moment, deadline_); return ask(step::LookAtMoment{});
+        case SwitchPhase::warming_up: enter(SwitchPhase::awaiting_moment, deadline_); return look();
         case SwitchPhase::awaiting_moment: return moment_seen(std::get<reply::Moment>(reply));
         case SwitchPhase::recording:
             if (const auto* it = std::get_if<reply::Registered>(&reply)) return registered(*it);
@@ -94,13 +95,25 @@ bool SwitchMachine::makes_read_only() const {
     return request_.long_transactions == LongTransactions::read_only && !request_.rehearsal();
 }
 
+void SwitchMachine::look() {
+    looking_since_ = now_;
+    ask(step::LookAtMoment{});
+}
+
 void SwitchMachine::look_again() {
-    if (now_ >= deadline_) {
-        return conclude(SwitchOutcome::given_up, words::no_good_moment(last_moment_),
+    if (now_ < deadline_) {
+        alarm_ = deadline_;
+        return look();
+    }
+    if (!pending<step::LookAtMoment>()) {
+        return conclude(SwitchOutcome::given_up, words::no_good_moment(*last_moment_),
                         "wait for, or end, what is named; or give it more time with --deadline");
     }
-    alarm_ = deadline_;
-    ask(step::LookAtMoment{});
+    conclude(
+        SwitchOutcome::given_up, words::look_not_ended(last_moment_, between(looking_since_, now_), request_.from),
+        fmt::format("look in SHOW REPLICATION and the log of {} for what holds its apply workers up (a lock, a full "
+                    "disk, an error); or give it more time with --deadline",
+                    turnout::name(request_.to())));
 }
 
 void SwitchMachine::record_attempt() {
@@ -137,10 +150,10 @@ void SwitchMachine::close_gate() {
     close.attempt = gate_attempt();
     close.deadline = attempt_deadline_;
     close.pinned = request_.pinned;
-    close.lock_waiters = last_moment_.lock_waiters;
+    close.lock_waiters = last_moment_->lock_waiters;
     // What is nearly done is let through.
     const auto pressed = now_ + request_.max_pause / 4;
-    if (cancels(last_moment_)) close.cancel_at = pressed;
+    if (cancels(*last_moment_)) close.cancel_at = pressed;
     if (makes_read_only()) close.read_only_at = pressed;
     ask(step::CloseGate{std::move(close)});
 }

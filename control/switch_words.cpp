@@ -50,6 +50,16 @@ bool is_one_of(const SwitchStep& step) {
     return (std::holds_alternative<Steps>(step) || ...);
 }
 
+/// Why it was not good.
+std::vector<std::string> reasons_of(const reply::Moment& moment) {
+    std::vector<std::string> reasons = moment.broken;
+    reasons.insert(reasons.end(), moment.obstacles.begin(), moment.obstacles.end());
+    if (reasons.empty())
+        reasons.push_back(
+            fmt::format("the standby was {} bytes and {} behind", moment.lag_bytes, span(moment.lag_time)));
+    return reasons;
+}
+
 }  // namespace
 
 bool lasts(const SwitchStep& step) {
@@ -81,13 +91,16 @@ std::vector<std::string> sessions(const std::vector<SessionView>& views) {
 }
 
 std::string no_good_moment(const reply::Moment& moment) {
-    std::vector<std::string> reasons = moment.broken;
-    reasons.insert(reasons.end(), moment.obstacles.begin(), moment.obstacles.end());
-    if (reasons.empty()) {
-        reasons.push_back(
-            fmt::format("the standby was {} bytes and {} behind", moment.lag_bytes, span(moment.lag_time)));
-    }
-    return fmt::format("there was no good moment before the deadline: {}", fmt::join(reasons, "; "));
+    return fmt::format("there was no good moment before the deadline: {}", fmt::join(reasons_of(moment), "; "));
+}
+
+std::string look_not_ended(const std::optional<reply::Moment>& before, Microseconds lasted, Side from) {
+    std::string text = fmt::format(
+        "there was no good moment before the deadline: for {} {} has not applied what was committed on {} to see how "
+        "far it follows, or {} has not answered",
+        span(lasted), name(other(from)), name(from), name(from));
+    if (before) text += fmt::format("; before that: {}", fmt::join(reasons_of(*before), "; "));
+    return text;
 }
 
 }  // namespace words

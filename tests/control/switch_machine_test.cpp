@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <utility>
+
 #include "tests/control/switch_world.hpp"
 
 namespace turnout::control::test {
@@ -227,10 +230,11 @@ TEST(SwitchMachine, backs_off_longer_and_longer_until_the_deadline) {
 TEST(SwitchMachine, waits_for_a_good_moment) {
     SwitchWorld world(two_databases());
     for (int i = 0; i < 20; ++i) {
-        world.instead.emplace_back("look at the moment", reply::Moment{10'000'000, Microseconds(0), {}, {}});
+        world.instead.emplace_back("look at the moment", reply::Moment{100'000'000, Microseconds(0), {}, {}});
     }
     world.run();
     EXPECT_EQ(name(world.machine.report().outcome), "switched");
+    EXPECT_EQ(std::count(world.asked.begin(), world.asked.end(), "look at the moment"), 21);
     EXPECT_EQ(world.machine.report().attempts, 1U) << "no gate was closed while the standby was far behind";
 }
 
@@ -257,6 +261,95 @@ TEST(SwitchMachine, a_stream_that_does_not_stream_is_named_when_time_is_up) {
     EXPECT_EQ(name(world.machine.report().outcome), "given_up");
     EXPECT_TRUE(has(world.machine.report().message, "app does not stream"));
     EXPECT_TRUE(world.clean());
+}
+
+/// Silence is not a lag of nothing.
+TEST(SwitchMachine, a_look_that_never_ends_is_told_as_that) {
+    const auto look_of_attempt = [](int attempt) {
+        SwitchWorld world(two_databases());
+        if (attempt > 1) world.instead.emplace_back("close gate", held_up(DrainReport::Outcome::expired));
+        world.run();
+        auto look = world.asked.begin();
+        for (; attempt > 0; --attempt) look = std::find(look, world.asked.end(), "look at the moment") + 1;
+        return static_cast<std::size_t>(look - world.asked.begin());
+    };
+    const std::size_t first = look_of_attempt(1);
+    SwitchWorld never(two_databases(), Fault{first, Wrong::silent_lost, true});
+    never.run();
+    const SwitchReport& report = never.machine.report();
+    EXPECT_EQ(name(report.outcome), "given_up");
+    EXPECT_TRUE(has(report.message, "for 10.0 s green has not applied what was committed on blue")) << report.message;
+    EXPECT_FALSE(has(report.message, "0 bytes")) << report.message;
+    EXPECT_TRUE(has(report.hint, "the log of green")) << report.hint;
+    EXPECT_TRUE(never.clean());
+
+    SwitchWorld later(two_databases(), Fault{first + 1, Wrong::silent_lost, true});
+    later.instead.emplace_back("look at the moment", reply::Moment{100'000'000, Microseconds(5), {}, {}});
+    later.run();
+    const std::string& message = later.machine.report().message;
+    EXPECT_TRUE(has(message, "s green has not applied what was committed on blue")) << message;
+    EXPECT_TRUE(has(message, "before that: the standby was 100000000 bytes and 5 µs behind")) << message;
+
+    // What was seen before an earlier attempt is of the past.
+    SwitchWorld again(two_databases(), Fault{look_of_attempt(2), Wrong::silent_lost, true});
+    again.instead.emplace_back("close gate", held_up(DrainReport::Outcome::expired));
+    again.run();
+    EXPECT_EQ(again.machine.report().attempts, 1U);
+    EXPECT_TRUE(has(again.machine.report().message, "s green has not applied")) << again.machine.report().message;
+    EXPECT_FALSE(has(again.machine.report().message, "before that")) << again.machine.report().message;
+}
+
+/// Whatever ends a switch, or an attempt of it, is told in a sentence, and what to do in another.
+TEST(SwitchMachine, what_stands_in_the_way_is_told_with_what_to_do) {
+    const auto told = [](const std::string& step, SwitchReply reply, PinnedPolicy pinned = PinnedPolicy::wait) {
+        SwitchRequest request = two_databases();
+        request.pinned = pinned;
+        SwitchWorld world(request);
+        world.instead.emplace_back(step, std::move(reply));
+        world.run();
+        const SwitchReport& report = world.machine.report();
+        std::string text = report.message + " / " + report.hint;
+        for (const MissedAttempt& missed : report.missed) text += " / " + missed.why;
+        return text;
+    };
+    reply::Armed armed;
+    armed.report.not_movable.emplace_back();
+    const std::array<std::pair<std::string, std::string>, 6> cases{{
+        {told("recheck", reply::Rechecked{{"add public.t to the publication"}}),
+         "not everything is carried to the standby / add public.t to the publication"},
+        {told("bypassing", reply::Bypassing{{"pid 7"}}),
+         "1 session reaches blue without this proxy / connect them through the proxy, or end them with "
+         "--end-bypassing"},
+        {told("bypassing", reply::Bypassing{{"pid 7", "pid 8"}}), "2 sessions reach blue without this proxy / "},
+        {told("arm sessions", armed, PinnedPolicy::refuse),
+         "some sessions cannot be moved / end them, or choose another --pinned policy: wait, or end"},
+        {told("close gate", held_up(DrainReport::Outcome::pinned)), " / some sessions cannot be moved now"},
+        {told("raise fence", reply::Failed{Outcome::refused, "it is refused"}),
+         "fence: it is refused / mend what is named, and run the verb again"},
+    }};
+    for (const auto& [text, expected] : cases) EXPECT_TRUE(has(text, expected)) << text;
+}
+
+TEST(SwitchMachine, silence_is_told_by_its_phase) {
+    const auto told = [](const std::string& step, bool for_ever) {
+        SwitchWorld good(two_databases());
+        good.run();
+        const auto at = std::find(good.asked.begin(), good.asked.end(), step) - good.asked.begin();
+        SwitchWorld world(two_databases(), Fault{static_cast<std::size_t>(at) + 1, Wrong::silent_lost, for_ever});
+        world.run();
+        const SwitchReport& report = world.machine.report();
+        std::string text = report.message + " / " + report.hint;
+        for (const MissedAttempt& missed : report.missed) text += " / " + missed.why;
+        return text;
+    };
+    EXPECT_TRUE(
+        has(told("raise fence", false), "the deadline passed during fence / give it more time with --deadline"));
+    EXPECT_TRUE(has(told("catch up", false), " / the standby was not ready within max_pause"));
+    EXPECT_TRUE(has(told("disable forward streams", false), " / the streams were not disabled within max_pause"));
+    const std::string never = told("catch up", true);
+    EXPECT_TRUE(has(never, "no attempt succeeded before the deadline; the last one: the standby was not ready"))
+        << never;
+    EXPECT_TRUE(has(never, " / see what each attempt waited for; allow more with --max-pause or --deadline")) << never;
 }
 
 TEST(SwitchMachine, prepared_transactions_end_an_attempt) {
