@@ -169,32 +169,36 @@ constexpr std::array kKeys{
 
     ConfigKey{"hooks", "before_sync", R"("")", kReload, kOpen,
               "Program run before sync, with the facts in its environment and as JSON on its standard input; if it "
-              "fails, see on_failure.",
+              "fails, see on_failure. See HOOKS.",
               [](Config& c) -> Slot { return &c.hooks.before_sync; }},
-    ConfigKey{"hooks", "after_sync", R"("")", kReload, kOpen,
-              "Program run after a sync that was done, which does not wait for it; the report is in TURNOUT_JSON, too.",
-              [](Config& c) -> Slot { return &c.hooks.after_sync; }},
+    ConfigKey{
+        "hooks", "after_sync", R"("")", kReload, kOpen,
+        "Program run when sync has ended, done or failed, if before_sync had its turn; nobody waits for it. See HOOKS.",
+        [](Config& c) -> Slot { return &c.hooks.after_sync; }},
     ConfigKey{"hooks", "before_switch", R"("")", kReload, kOpen,
               "Program run before a switch or rollback, when all checks have passed; told as before_sync is.",
               [](Config& c) -> Slot { return &c.hooks.before_switch; }},
-    ConfigKey{"hooks", "phase", R"("")", kReload, kOpen,
-              "Program told each phase of a switch or rollback as it begins, in TURNOUT_PHASE; nobody waits for it, "
-              "and none is started while the gate is closed.",
-              [](Config& c) -> Slot { return &c.hooks.phase; }},
+    ConfigKey{
+        "hooks", "phase", R"("")", kReload, kOpen,
+        "Program told each phase of a switch or rollback outside its window as it begins, in TURNOUT_PHASE; nobody "
+        "waits for it, and none is started while the gate is closed. See HOOKS.",
+        [](Config& c) -> Slot { return &c.hooks.phase; }},
     ConfigKey{"hooks", "after_switch", R"("")", kReload, kOpen,
-              "Program run after a switch or rollback, whatever its outcome (TURNOUT_OUTCOME); told as after_sync is.",
+              "Program run when a switch or rollback has ended, whatever its outcome; told as after_sync is.",
               [](Config& c) -> Slot { return &c.hooks.after_switch; }},
     ConfigKey{"hooks", "before_finish", R"("")", kReload, kOpen,
               "Program run before finish or abort; told as before_sync is.",
               [](Config& c) -> Slot { return &c.hooks.before_finish; }},
     ConfigKey{"hooks", "after_finish", R"("")", kReload, kOpen,
-              "Program run after a finish or abort that was done; told as after_sync is.",
+              "Program run when a finish or abort has ended, done or failed; told as after_sync is.",
               [](Config& c) -> Slot { return &c.hooks.after_finish; }},
-    ConfigKey{"hooks", "on_failure", R"("refuse")", kReload, kOpen,
-              "When a program before a verb fails: refuse the verb, or go on with a warning in the log.",
-              [](Config& c) -> Slot {
-                  return choice(c.hooks.on_failure, {"refuse", "go_on"});
-              }},
+    ConfigKey{
+        "hooks", "on_failure", R"("refuse")", kReload, kOpen,
+        "When a program before a verb fails: refuse the verb, or go on with a warning in the log. Where others fail "
+        "the log says so.",
+        [](Config& c) -> Slot {
+            return choice(c.hooks.on_failure, {"refuse", "go_on"});
+        }},
     ConfigKey{"hooks", "timeout", R"("60s")", kReload, kOpen, "A hook that takes longer is ended, and has failed.",
               [](Config& c) -> Slot { return &c.hooks.timeout; }},
 

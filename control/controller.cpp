@@ -113,18 +113,8 @@ asio::awaitable<Answer> Controller::execute(Command command, Progress progress) 
     Answer answer;
     try {
         answer = co_await dispatch(command, progress);
-    } catch (const PgError& error) {
-        answer = server_failure(error);
-    } catch (const SyncRefused& error) {
-        answer = refusal(sqlstate::refused, error.what());
-    } catch (const VerifyRefused& error) {
-        answer = refusal(sqlstate::given_up, error.what());
-    } catch (const boost::system::system_error& error) {
-        answer = error.code() == asio::error::operation_aborted ? cancelled(command)
-                                                                : refusal(sqlstate::internal, error.code().message());
-    } catch (const std::exception& error) {
-        answer = refusal(sqlstate::internal, error.what(),
-                         "That is an error in turnout itself, or of the machine: its log may tell more.");
+    } catch (...) {
+        answer = failure(command);
     }
     if (command.verb != Verb::show && command.verb != Verb::set) {
         add_next_steps(answer, next_steps(phase(), paused_));
@@ -134,6 +124,25 @@ asio::awaitable<Answer> Controller::execute(Command command, Progress progress) 
             spdlog::info("{} ends: exit status {}", tag(command.verb), static_cast<int>(answer.exit_status));
     }
     co_return answer;
+}
+
+/// What the exception that is being handled answers to the verb.
+Answer Controller::failure(const Command& command) const {
+    try {
+        throw;
+    } catch (const PgError& error) {
+        return server_failure(error);
+    } catch (const SyncRefused& error) {
+        return refusal(sqlstate::refused, error.what());
+    } catch (const VerifyRefused& error) {
+        return refusal(sqlstate::given_up, error.what());
+    } catch (const boost::system::system_error& error) {
+        return error.code() == asio::error::operation_aborted ? cancelled(command)
+                                                              : refusal(sqlstate::internal, error.code().message());
+    } catch (const std::exception& error) {
+        return refusal(sqlstate::internal, error.what(),
+                       "That is an error in turnout itself, or of the machine: its log may tell more.");
+    }
 }
 
 asio::awaitable<Answer> Controller::dispatch(const Command& command, const Progress& progress) {
@@ -175,8 +184,15 @@ asio::awaitable<Answer> Controller::exclusively(const Command& command, const Pr
         progress_ = line;
         progress(std::move(line));
     };
-    co_return co_await asio::co_spawn(executor_, carry_out(command, noted),
-                                      asio::bind_cancellation_slot(cancel_running_.slot(), asio::use_awaitable));
+    Answer answer;
+    try {
+        answer = co_await asio::co_spawn(executor_, carry_out(command, noted),
+                                         asio::bind_cancellation_slot(cancel_running_.slot(), asio::use_awaitable));
+    } catch (...) {
+        answer = failure(command);
+    }
+    tell_hook_of_end(command, answer);
+    co_return answer;
 }
 
 asio::awaitable<Answer> Controller::carry_out(const Command& command, const Progress& progress) {
@@ -201,14 +217,11 @@ asio::awaitable<Answer> Controller::between_hooks(const Command& command, const 
     const std::optional<Answer> held = co_await held_back(command, active);
     if (held) co_return *held;
     if (!served_) co_return nobody_is_served();
-    Answer answer;
     switch (command.verb) {
-        case Verb::sync: answer = co_await sync(command, progress); break;
-        case Verb::finish: answer = co_await finish(); break;
-        default: answer = co_await abort(); break;
+        case Verb::sync: co_return co_await sync(command, progress);
+        case Verb::finish: co_return co_await finish();
+        default: co_return co_await abort();
     }
-    if (!answer.failed() && answer.json.is_object()) tell_hook_of_end(command, active, answer.json.get_object());
-    co_return answer;
 }
 
 Answer Controller::nobody_is_served() const {

@@ -103,6 +103,7 @@ class Controller {
     boost::asio::awaitable<Answer> exclusively(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> carry_out(const Command& command, const Progress& progress);
     boost::asio::awaitable<Answer> between_hooks(const Command& command, const Progress& progress);
+    Answer failure(const Command& command) const;
     Answer cancelled(const Command& command) const;
     Answer nobody_is_served() const;
     std::optional<Answer> refuse_beside_running(Verb verb) const;
@@ -126,10 +127,11 @@ class Controller {
     // ---- controller_hooks.cpp
     boost::asio::awaitable<std::optional<Answer>> held_back(const Command& command, Side from);
     void tell_hook_of_phase(const Command& command, Side from, std::string_view phase);
-    void tell_hook_of_end(const Command& command, Side from, boost::json::object report);
+    void tell_hook_of_end(const Command& command, const Answer& answer);
 
     // ---- controller_record.cpp
-    void begin_record(const Command& command, const PreflightReport& preflight, const Progress& progress);
+    void begin_record(const Command& command, Side active, const PreflightReport& preflight, const Progress& progress);
+    void mark_record(std::string phase);
     void keep_record(const Command& command, const SwitchReport& report);
     boost::asio::awaitable<void> sample_positions(std::shared_ptr<SwitchRecord> record);
     boost::asio::awaitable<void> sample_switch(std::shared_ptr<SwitchRecord> record);
@@ -221,6 +223,7 @@ class Controller {
     RecentCounters recent_;
     ReportStore reports_;
     HookTeller hook_teller_;
+    std::optional<Side> hook_owed_;  ///< the verb that runs has told its hook before it, with this side as active
     std::shared_ptr<SwitchRecord> record_;  ///< of the switch that runs
     LiveFeed* feed_;
     std::array<PgConnection::Ptr, 2> page_connections_;  ///< by index(Side)

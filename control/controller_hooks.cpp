@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <boost/json/object.hpp>
 #include <filesystem>
+#include <utility>
 
 #include "control/controller.hpp"
 #include "control/hook.hpp"
@@ -54,7 +55,8 @@ json::object facts(const Command& command, const HookPoint& point, Side from) {
 
 }  // namespace
 
-/// Why the verb is not to begin, or nothing.
+/// Why the verb is not to begin, or nothing. From the hook before it on, the one after it is owed, whatever becomes of
+/// the verb: what the first one stopped, the other one starts again.
 asio::awaitable<std::optional<Answer>> Controller::held_back(const Command& command, Side from) {
     const auto points = hooks_of(command.verb);
     if (!points) co_return std::nullopt;
@@ -64,6 +66,7 @@ asio::awaitable<std::optional<Answer>> Controller::held_back(const Command& comm
         co_return refusal(sqlstate::refused,
                           fmt::format("{} is refused: the hold file {} exists", tag(command.verb), file),
                           "Remove it when the switch may take place.");
+    hook_owed_ = from;
     const HooksConfig hooks = config_.hooks;
     const std::string program = hooks.*points->before.program;
     if (program.empty()) co_return std::nullopt;
@@ -87,13 +90,23 @@ void Controller::tell_hook_of_phase(const Command& command, Side from, std::stri
     hook_teller_.tell(config_.hooks.phase, std::move(told), config_.hooks.timeout);
 }
 
-void Controller::tell_hook_of_end(const Command& command, Side from, json::object report) {
+/// A failure is told as an outcome with its reason.
+void Controller::tell_hook_of_end(const Command& command, const Answer& answer) {
     hook_teller_.hold(false);
     const auto points = hooks_of(command.verb);
-    if (!points) return;
-    json::object told = facts(command, points->after, from);
-    if (const json::value* outcome = report.if_contains("outcome")) told["outcome"] = *outcome;
+    const std::optional<Side> from = std::exchange(hook_owed_, std::nullopt);
+    if (!points || !from) return;
+    json::object told = facts(command, points->after, *from);
+    json::object report = answer.json.is_object() ? answer.json.get_object() : json::object();
+    const json::value* outcome = report.if_contains("outcome");
+    told["outcome"] = outcome != nullptr ? *outcome : json::value(answer.failed() ? "failed" : "done");
     if (const json::value* generation = report.if_contains("generation")) told["generation"] = *generation;
+    if (answer.failed()) {
+        told["sqlstate"] = answer.sqlstate;
+        told["reason"] = answer.message;
+        if (!answer.detail.empty()) told["detail"] = answer.detail;
+        if (!answer.hint.empty()) told["hint"] = answer.hint;
+    }
     told["report"] = std::move(report);
     hook_teller_.tell(config_.hooks.*points->after.program, std::move(told), config_.hooks.timeout);
 }

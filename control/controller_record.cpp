@@ -8,6 +8,8 @@
 
 #include "control/config.hpp"
 #include "control/controller.hpp"
+#include "control/log.hpp"
+#include "control/lsn.hpp"
 #include "control/pg_error.hpp"
 #include "control/report.hpp"
 #include "control/situation.hpp"
@@ -32,11 +34,25 @@ bool waits(std::string_view phase) {
     return phase == "arm" || phase == "outwait" || phase == "bypassing" || phase == "moment" || phase == "back_off";
 }
 
+/// What the lines of the log are about.
+LogContext log_context(const SwitchRecord& record) {
+    LogContext context{record_id(record),
+                       record.marks.empty() ? std::string() : record.marks.back().phase,
+                       std::string(name(record.active)),
+                       {}};
+    for (auto it = record.positions.rbegin(); it != record.positions.rend() && context.position.empty(); ++it)
+        if (const auto bytes = it->bytes[index(record.active)])
+            context.position = Lsn(static_cast<std::uint64_t>(*bytes)).text();
+    return context;
+}
+
 }  // namespace
 
-void Controller::begin_record(const Command& command, const PreflightReport& preflight, const Progress& progress) {
+void Controller::begin_record(const Command& command, Side active, const PreflightReport& preflight,
+                              const Progress& progress) {
     record_ = std::make_shared<SwitchRecord>();
     record_->verb = dashed(tag(command.verb));
+    record_->active = active;
     record_->version = version_;
     record_->began = std::chrono::system_clock::now();
     record_->samples.assign(recent_.samples().begin(), recent_.samples().end());
@@ -78,7 +94,10 @@ asio::awaitable<void> Controller::sample_positions(std::shared_ptr<SwitchRecord>
                 connection.reset();
             }
         }
-        if (!record->over && (now.bytes[0] || now.bytes[1])) record->positions.push_back(now);
+        if (!record->over && (now.bytes[0] || now.bytes[1])) {
+            record->positions.push_back(now);
+            set_log_context(log_context(*record));
+        }
         again.expires_after(kBetweenPositions);
         co_await again.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     }
@@ -118,11 +137,18 @@ asio::awaitable<void> Controller::tell_how_things_are(std::shared_ptr<bool> over
     }
 }
 
+void Controller::mark_record(std::string phase) {
+    if (!record_) return;
+    record_->marks.push_back({Clock::now(), std::move(phase)});
+    set_log_context(log_context(*record_));
+}
+
 void Controller::keep_record(const Command&, const SwitchReport& report) {
     record_->samples.push_back({Clock::now(), data_plane_->counters()});
     record_->over = true;
     reports_.add(record_json(*record_, report));
     record_.reset();
+    set_log_context({});
 }
 
 }  // namespace turnout::control

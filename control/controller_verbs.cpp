@@ -177,15 +177,17 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     options.setting_names = preflight_report.setting_names;
     lag_connection_.reset();  // its next question could come in the window, and so could the page's
     page_connections_ = {};
-    begin_record(command, preflight_report, progress);
+    begin_record(command, before.side, preflight_report, progress);
     const std::shared_ptr<SwitchRecord> record = record_;
     const auto over = [](SwitchRecord* ended) { ended->over = true; };
     const std::unique_ptr<SwitchRecord, decltype(over)> until_then(record.get(), over);
 
     SwitchProgress tell = [this, &command, &progress, from = before.side](std::string line) {
         if (command.verb != Verb::rehearse) tell_hook_of_phase(command, from, line);
-        progress(fmt::format("{}: {}", dashed(tag(command.verb)), line));
-        if (record_) record_->marks.push_back({Clock::now(), line});
+        mark_record(line);
+        const std::string said = fmt::format("{}: {}", dashed(tag(command.verb)), line);
+        spdlog::info("{}", said);
+        progress(said);
         switch_progress_ = std::move(line);
     };
     // From here on nothing is awaited but the switch: a cancelled coroutine may not wait again.
@@ -193,7 +195,6 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     take_over(before, report);
     if (no_way_back) streams_known_ = false;  // the next look tells what is left of them
     keep_record(command, report);
-    tell_hook_of_end(command, before.side, to_json(report));
     Answer answer = switch_answer(report);
     reports_.name_in(answer);
     co_return answer;

@@ -35,13 +35,9 @@ std::string in_capitals(std::string_view word) {
 Conninfo::Parameters variables_of(const boost::json::object& facts) {
     Conninfo::Parameters variables;
     for (const auto& [key, value] : facts) {
-        if (value.is_string()) {
-            variables.emplace_back("TURNOUT_" + in_capitals(key), value.get_string());
-        } else if (!value.is_object()) {
-            variables.emplace_back("TURNOUT_" + in_capitals(key), boost::json::serialize(value));
-        } else if (std::string text = boost::json::serialize(value); text.size() < kLongestVariable) {
-            variables.emplace_back("TURNOUT_JSON", std::move(text));
-        }
+        std::string text = value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
+        if (text.size() >= kLongestVariable) continue;
+        variables.emplace_back(value.is_object() ? "TURNOUT_JSON" : "TURNOUT_" + in_capitals(key), std::move(text));
     }
     return variables;
 }

@@ -15,8 +15,9 @@ namespace turnout::control {
 
 /// Runs a program without a shell. `facts` are its standard input, as one line of JSON; those that are words or numbers
 /// stand in its small environment, too (PATH, HOME, LC_ALL=C): "from" as TURNOUT_FROM. An object "report" is
-/// TURNOUT_JSON there unless it is too long for an environment. Returns why the program failed, with the end of its
-/// standard error, or nothing. After `timeout` it is ended, and has failed. Cancelled: it is ended.
+/// TURNOUT_JSON there; what is too long for an environment is on the standard input only. Returns why the program
+/// failed, with the end of its standard error, or nothing. After `timeout` it is ended, and has failed. Cancelled: it
+/// is ended.
 boost::asio::awaitable<std::optional<std::string>> run_hook(std::string program, boost::json::object facts,
                                                             Milliseconds timeout);
 

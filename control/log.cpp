@@ -7,16 +7,27 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <algorithm>
+#include <array>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
+#include <utility>
 
 #include "control/secrets.hpp"
 
 namespace turnout::control {
 namespace {
+
+std::mutex context_mutex;
+LogContext context_of_all;  ///< under its mutex
+
+LogContext present_context() {
+    const std::lock_guard lock(context_mutex);
+    return context_of_all;
+}
 
 std::string time_text(spdlog::log_clock::time_point time) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
@@ -32,9 +43,10 @@ class Formatter : public spdlog::formatter {
 
     void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
         const auto level = spdlog::level::to_string_view(message.level);
-        const std::string line = log_line(format_, time_text(message.time), {level.data(), level.size()},
-                                          {message.payload.data(), message.payload.size()}, message.thread_id) +
-                                 "\n";
+        const std::string line =
+            log_line(format_, time_text(message.time), {level.data(), level.size()},
+                     {message.payload.data(), message.payload.size()}, message.thread_id, present_context()) +
+            "\n";
         out.append(line.data(), line.data() + line.size());
     }
     std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<Formatter>(format_); }
@@ -71,11 +83,26 @@ std::string one_line(std::string_view text) {
 }  // namespace
 
 std::string log_line(LogFormat format, std::string_view time, std::string_view level, std::string_view message,
-                     unsigned long thread) {
+                     unsigned long thread, const LogContext& context) {
     const std::string text = hide_passwords(message);
-    if (format == LogFormat::text) return fmt::format("{} {:<7} {}", time, level, one_line(text));
-    return boost::json::serialize(
-        boost::json::object{{"time", time}, {"level", level}, {"message", text}, {"thread", thread}});
+    const std::array<std::pair<std::string_view, const std::string*>, 4> facts{{{"switch", &context.switch_id},
+                                                                                {"phase", &context.phase},
+                                                                                {"side", &context.side},
+                                                                                {"position", &context.position}}};
+    boost::json::object line{{"time", time}, {"level", level}, {"message", text}, {"thread", thread}};
+    std::string besides;
+    for (const auto& [name, fact] : facts) {
+        if (context.switch_id.empty() || fact->empty()) continue;
+        line[name] = *fact;
+        besides += fmt::format("{}{}={}", besides.empty() ? " [" : " ", name, *fact);
+    }
+    if (format == LogFormat::json) return boost::json::serialize(line);
+    return fmt::format("{} {:<7} {}{}{}", time, level, one_line(text), besides, besides.empty() ? "" : "]");
+}
+
+void set_log_context(LogContext context) {
+    const std::lock_guard lock(context_mutex);
+    context_of_all = std::move(context);
 }
 
 void set_up_log(const LogConfig& config) {

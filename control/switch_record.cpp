@@ -98,17 +98,21 @@ bool at_window(const SwitchRecord& record) {
     return false;
 }
 
+std::string record_id(const SwitchRecord& record) {
+    std::string id = iso_time(record.began) + "-" + record.verb;
+    std::erase(id, ':');
+    return id;
+}
+
 json::object record_json(const SwitchRecord& record, const SwitchReport& report) {
     const std::string time = iso_time(record.began);
-    std::string id = time + "-" + record.verb;
-    std::erase(id, ':');
     json::object configuration;
     for (const ConfigRow& row : record.configuration) configuration[row.key] = row.value;
     const Clock::time_point origin = zero(record, report);
     json::array marks;
     for (const SwitchMark& mark : record.marks)
         marks.push_back({{"at_ms", milliseconds(mark.at - origin)}, {"phase", mark.phase}});
-    return {{"id", id},
+    return {{"id", record_id(record)},
             {"time", time},
             {"verb", record.verb},
             {"version", record.version},

@@ -33,7 +33,8 @@ struct WritePositions {
 
 /// Filled while the switch runs.
 struct SwitchRecord {
-    std::string verb;  ///< "switch", "rollback", "rehearse"
+    std::string verb;          ///< "switch", "rollback", "rehearse"
+    Side active = Side::blue;  ///< when it began
     std::string version;
     std::chrono::system_clock::time_point began;
     std::vector<RecentCounters::Sample> samples;  ///< from a minute before on, oldest first
@@ -43,6 +44,9 @@ struct SwitchRecord {
     std::vector<ConfigRow> configuration;
     bool over = false;
 };
+
+/// "2026-11-25T220510.123Z-switch": the name of its report.
+std::string record_id(const SwitchRecord& record);
 
 /// {"id", "time", "verb", "version", "report", "timeline", "positions", "latency_us", "preflight", "configuration"}.
 /// The timeline's zero is the moment at which the last attempt closed the gate (or was about to), or the beginning.

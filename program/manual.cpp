@@ -72,6 +72,37 @@ std::string topics_text() {
     return text;
 }
 
+std::string hooks_text() {
+    std::string text = R"(.SH HOOKS
+The programs of [hooks] are run without a shell and without arguments, one at a time.
+Each finds the facts as one JSON object on its standard input; those that are words or numbers stand in its environment, too,
+as TURNOUT_ and the name in capitals.
+PATH, HOME and LC_ALL are all that it has besides.
+)";
+    text += entry("event", "The key in [hooks].");
+    text += entry("verb", "sync, switch, rollback, finish or abort.");
+    text +=
+        entry("from, to", "The side that serves before the verb, and the one that follows or is to serve after it.");
+    text +=
+        entry("phase",
+              "For the event phase: recheck, park, fence, bypassing, outwait, arm, warm_up, moment, intent; retreat, "
+              "back_off and undo when an attempt was missed; settle and finished. What lies between intent and settle "
+              "is the window, in which clients wait: no program is started there, and how long each of its phases "
+              "took is in the report.");
+    text += entry("outcome",
+                  "For the events after_...: synced, switched, rolled_back, refused, given_up, uncertain, finished, "
+                  "aborted; failed, where there is no other word.");
+    text += entry("sqlstate, reason, detail, hint", "If the verb failed: what its caller was told.");
+    text += entry("generation", "Of the side that serves now, after a switch or rollback.");
+    text += entry("report", "What the verb prints with --json; in the environment it is TURNOUT_JSON.");
+    text += R"(.PP
+Once a program before a verb has been run, or its turn has come, the one after the verb is run, too, whatever has become
+of the verb: it may start again what the first one has stopped.
+A verb that is refused earlier, by its checks or the hold file, tells neither.
+)";
+    return text;
+}
+
 }  // namespace
 
 std::string manual_of_the_program() {
@@ -135,7 +166,7 @@ std::string manual_of_the_configuration() {
         text +=
             fmt::format(".TP\n\\fB{}\\fR\n{}\n.br\n\\fI{}\\fR\n", roff(key.name), roff(key.description), roff(about));
     }
-    return text + ".SH SEE ALSO\n.BR turnout (1)\n";
+    return text + hooks_text() + ".SH SEE ALSO\n.BR turnout (1)\n";
 }
 
 std::span<const Document> documents() {

@@ -89,6 +89,17 @@ TEST(LogLine, IsJsonWhateverIsInIt) {
     EXPECT_EQ(object.at("time").as_string(), "2026-01-31T12:00:00.123Z");
 }
 
+TEST(LogLine, SaysOfWhichSwitchItIs) {
+    const LogContext context{"2026-01-31T120000.123Z-switch", "moment", "blue", "16/B374D848"};
+    const auto object = boost::json::parse(log_line(LogFormat::json, "T", "info", "m", 7, context)).as_object();
+    EXPECT_EQ(object.at("switch").as_string(), context.switch_id);
+    EXPECT_EQ(object.at("phase").as_string(), "moment");
+    EXPECT_EQ(object.at("side").as_string(), "blue");
+    EXPECT_EQ(object.at("position").as_string(), "16/B374D848");
+    EXPECT_EQ(log_line(LogFormat::text, "T", "info", "m", 7, {"it", "moment", "blue", ""}),
+              "T info    m [switch=it phase=moment side=blue]");
+}
+
 TEST(LogLine, ForPeopleIsOneLineWithoutControlCharacters) {
     EXPECT_EQ(log_line(LogFormat::text, "T", "info", "a\nb\x1b[31m", 7), "T info    a\\nb\\x1b[31m");
 }
