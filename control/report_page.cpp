@@ -140,6 +140,21 @@ std::string list(const json::array& entries) {
     return items;
 }
 
+std::string missed_list(const json::array& attempts) {
+    std::string items;
+    for (const json::value& value : attempts) {
+        const json::object attempt = value.is_object() ? value.get_object() : json::object();
+        const double closed = number(attempt, "closed_us");
+        items += fmt::format("<p><b>{}</b> {}<span class=\"soft\">{}</span>", html(text(attempt, "attempt")),
+                             html(text(attempt, "why")),
+                             closed > 0 ? "; the gate was closed for " + duration_label(closed) : "");
+        for (const json::value& waited : array(attempt, "waited_for"))
+            items += "<br><span class=\"soft\">waited for</span> " + html(text(waited));
+        items += "</p>\n";
+    }
+    return items;
+}
+
 std::string preflight_table(const json::array& findings) {
     std::string rows;
     std::size_t passed = 0;
@@ -219,7 +234,7 @@ std::string report_page(const json::object& record) {
     page += section("What both sides wrote", positions_chart(array(record, "positions")));
     page += section("Statements before and after", latency_table(object(record, "latency_us")));
     page += section("Before the window", phases_table(array(report, "preparation")));
-    page += section("Attempts that left everyone where they were", list(array(report, "missed")));
+    page += section("Attempts that left everyone where they were", missed_list(array(report, "missed")));
     page += section("Problems", list(array(report, "problems")));
     page += section("Sessions that were not prepared", list(array(report, "not_armed")));
     page += section("Written on the old side, and not merged", list(array(report, "strays")));

@@ -256,7 +256,7 @@ SwitchReport some_report() {
     report.window = Microseconds(1180);
     report.phases = {{"drain", Microseconds(210), Microseconds(0)}, {"catch_up", Microseconds(240), Microseconds(290)}};
     report.sessions = {.total = 3, .held = 2, .moved = 3, .stalls = {Microseconds(400), Microseconds(1210)}};
-    report.missed = {{1, "no <good> moment & \"so on\"", {}, Microseconds(0)}};
+    report.missed = {{1, "no <good> moment & \"so on\"", {"session 7 <idle>"}, Microseconds(133)}};
     return report;
 }
 
@@ -323,6 +323,8 @@ TEST(Report, IsOneFileThatNeedsNothingElseAndShowsTextAsText) {
     EXPECT_NE(page.find("<svg"), std::string::npos);
     EXPECT_NE(page.find("kB of WAL written on green"), std::string::npos);
     EXPECT_NE(page.find("no &lt;good&gt; moment &amp; &quot;so on&quot;"), std::string::npos);
+    EXPECT_NE(page.find("; the gate was closed for 133 µs"), std::string::npos);
+    EXPECT_NE(page.find("waited for</span> session 7 &lt;idle&gt;"), std::string::npos);
     EXPECT_EQ(page.find("<good>"), std::string::npos);
     for (const char* external : {"http:", "https:", "src=", "<script", "@import", "url("})
         EXPECT_EQ(page.find(external), std::string::npos) << external;
