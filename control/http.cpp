@@ -42,6 +42,8 @@ http::response<http::string_body> respond(const http::request<http::empty_body>&
     if (request.method() != http::verb::get && request.method() != http::verb::head) {
         response.result(http::status::method_not_allowed);
         response.set(http::field::allow, "GET, HEAD");
+        response.body() =
+            http_error(405, "this only shows: use GET or HEAD, and turnout's verbs to change something").body;
         response.prepare_payload();
         return response;
     }
@@ -121,6 +123,10 @@ asio::awaitable<void> serve_client(tcp::socket socket, const HttpHandler& handle
 }
 
 }  // namespace
+
+HttpAnswer http_error(unsigned status, std::string_view text) {
+    return {.status = status, .body = std::string(text) + "\n"};
+}
 
 struct HttpServer::Running {
     Running(HttpHandler answer, LiveFeed* events) : handler(std::move(answer)), feed(events) {}

@@ -18,6 +18,9 @@ struct HttpAnswer {
     std::string body;
 };
 
+/// An answer of one line that says what is wrong and what to do.
+HttpAnswer http_error(unsigned status, std::string_view text);
+
 /// Answers a GET by its path (without a query string). Called on the listener's thread; must not throw.
 using HttpHandler = std::function<HttpAnswer(std::string_view path)>;
 

@@ -14,7 +14,9 @@ namespace {
 constexpr const char* kHtml = "text/html; charset=utf-8";
 constexpr const char* kJson = "application/json";
 
-HttpAnswer not_found() { return {.status = 404, .body = "no such page\n"}; }
+HttpAnswer not_found() {
+    return http_error(404, "there is no such page: there are /, /metrics, /healthz, /readyz and /reports/NAME");
+}
 
 HttpAnswer report(const std::filesystem::path& directory, std::string_view name) {
     if (directory.empty() || name.empty() || !is_report_name(name)) return not_found();
@@ -31,10 +33,12 @@ HttpHandler monitoring_pages(const Metrics& metrics, std::filesystem::path repor
         if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
         if (path == "/healthz") return {.body = "alive\n"};
         if (path == "/readyz") {
-            const bool serving = metrics.active().has_value();
-            return {.status = serving ? 200U : 503U, .body = serving ? "serving\n" : "nobody is served\n"};
+            if (metrics.active()) return {.body = "serving\n"};
+            return http_error(503, "nobody is served: turnout show status tells why");
         }
         if (path == "/") return {200, kHtml, std::string(kStatusPage)};
+        if (path == "/events")
+            return http_error(503, "too many pages are open already: close those that nobody looks at");
         if (path.starts_with(kReports)) return report(reports, path.substr(kReports.size()));
         return not_found();
     };

@@ -20,7 +20,8 @@ namespace {
 
 std::string read_file(const fs::path& file) {
     std::ifstream stream(file, std::ios::binary);
-    if (!stream) throw AccessError("cannot read " + file.string());
+    if (!stream)
+        throw AccessError("cannot read " + file.string() + ": it must exist, and this user must be allowed to read it");
     return {std::istreambuf_iterator<char>(stream), {}};
 }
 
@@ -45,7 +46,8 @@ YAML::Node named(const YAML::Node& config, const std::string& list, const std::s
             return found && found.IsMap() ? found : YAML::Node(YAML::NodeType::Map);
         }
     }
-    throw AccessError("the kubeconfig has no " + kind + " named '" + name + "'");
+    throw AccessError("the kubeconfig has no " + kind + " named '" + name +
+                      "': add it, or correct current-context or what refers to it");
 }
 
 /// A path in a kubeconfig counts from the folder of that.
@@ -57,7 +59,9 @@ fs::path beside(const fs::path& file, const std::string& path) {
 std::string data_or_file(const YAML::Node& object, const std::string& name, const fs::path& file) {
     if (const std::string data = text(object, name + "-data"); !data.empty()) {
         auto bytes = from_base64(data);
-        if (!bytes) throw AccessError("the kubeconfig's " + name + "-data is no base64");
+        if (!bytes)
+            throw AccessError("the kubeconfig's " + name + "-data is no base64: write it anew, or name a file by " +
+                              name);
         return std::move(*bytes);
     }
     const std::string path = text(object, name);
@@ -78,7 +82,7 @@ void refuse_what_is_not_supported(const YAML::Node& cluster, const YAML::Node& u
 void take_server(Access& access, const std::string& server) {
     const auto url = boost::urls::parse_uri(server);
     if (!url || (url->scheme() != "https" && url->scheme() != "http"))
-        throw AccessError("'" + server + "' is no address of an API server");
+        throw AccessError("'" + server + "' is no address of an API server: write https://HOST:PORT");
     access.tls = url->scheme() == "https";
     access.host = url->host_address();
     access.port = url->has_port() ? url->port_number() : static_cast<std::uint16_t>(access.tls ? 443 : 80);
@@ -97,7 +101,7 @@ Access in_cluster_access(const fs::path& account) {
     access.host = host;
     const std::string_view number(port);
     if (std::from_chars(number.data(), number.data() + number.size(), access.port).ec != std::errc{})
-        throw AccessError("KUBERNETES_SERVICE_PORT is no port");
+        throw AccessError("KUBERNETES_SERVICE_PORT is no port: it must be a number");
     access.authority_file = account / "ca.crt";
     access.current_authority();  // says now what is missing
     access.token_file = account / "token";
@@ -110,7 +114,8 @@ std::string Access::current_authority() const { return authority_file.empty() ? 
 namespace {
 
 Access read_kubeconfig(const YAML::Node& config, const fs::path& file) {
-    if (!config.IsMap()) throw AccessError(file.string() + " is no kubeconfig: it has no members");
+    if (!config.IsMap())
+        throw AccessError(file.string() + " is no kubeconfig: it has no members; name another by --kubeconfig");
     const YAML::Node context = named(config, "contexts", "context", text(config, "current-context"));
     const YAML::Node cluster = named(config, "clusters", "cluster", text(context, "cluster"));
     const YAML::Node user = named(config, "users", "user", text(context, "user"));
@@ -133,7 +138,7 @@ Access kubeconfig_access(const fs::path& file) {
     try {
         return read_kubeconfig(YAML::Load(read_file(file)), file);
     } catch (const YAML::Exception& error) {
-        throw AccessError(file.string() + " is no kubeconfig: " + error.what());
+        throw AccessError(file.string() + " is no kubeconfig: " + error.what() + "; name another by --kubeconfig");
     }
 }
 

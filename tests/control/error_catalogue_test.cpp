@@ -54,6 +54,10 @@ const std::map<std::string_view, std::string_view> kWithoutRemedy{
     {"portal \"…\" does not exist", "PostgreSQL's"},
     {"nothing is prepared under the name \"…\"", "PostgreSQL's"},
     {"cancelled on request", "its client asked for it"},
+    {"stopped by the operator", "its client asked for it"},
+    {"the lease is lost", "another operator is in charge"},
+    {"the console answered with what is no JSON object", "a turnout of another version, for the operator's log"},
+    {"the console's status has no phase", "a turnout of another version, for the operator's log"},
     {"the client is gone", "nobody is there"},
     {"… was cancelled; …", "its client asked for it"},
     {"SHUTDOWN was cancelled; clients are let in again", "its client asked for it"},
@@ -121,6 +125,22 @@ const std::map<std::string_view, std::string_view> kMetOtherwise{
      "a rule file that wants certificates of nobody's"},
     {"…: the auth_file cannot be read: …", "by its type in `control/auth_file_test`"},
     {"the console cannot be reached at present", "without file descriptors"},
+    {"client certificates can only be checked if client_ca in [proxy.tls] names their authorities",
+     "a rule file that wants certificates of nobody's"},
+    {"database … does not exist on …: correct [switch] databases", "or its preflight, in `replication/preflight_test`"},
+    {"the slot … does not move on: see the log of the standby for what its subscription meets",
+     "a standby that applies nothing for minutes"},
+    {"…: …", "by what follows it, in `control/switch_machine_test`"},
+    {"the deadline passed before the next attempt", "when the alarm of the deadline comes late"},
+    {"KUBERNETES_SERVICE_PORT is no port: it must be a number", "never, in a pod"},
+    {"the API server answered with what is no object", "by its type in `kubernetes/api_client_test`"},
+    {"the API server at …:…: …", "by its type in `kubernetes/api_client_test`"},
+    {"the certificates for the API server cannot be used: …", "a pod whose files are damaged"},
+    {"the console answered with what is no JSON object", "a turnout of another version"},
+    {"the console's status has no phase", "a turnout of another version"},
+    {"the lease is lost", "by who acts then, in `kubernetes/election_test`"},
+    {"the watch ended with an error", "by what is done then, in `kubernetes/operator_test`"},
+    {"… is no kubeconfig: …; name another by --kubeconfig", "in `kubernetes/access_test`"},
 };
 
 /// A message that says by itself what to do, or what must be.
@@ -215,17 +235,23 @@ std::string cell(std::string text) {
     return text;
 }
 
-/// How the sources' errors are met; empty: they are not.
+/// How the sources' errors are met; empty: they are not. What a preflight finds has a row in control/README.md, too, by
+/// the name of its check, and a test by that name.
 std::string met_by(const ErrorSite& error, const Tests& tests) {
-    const auto otherwise = kMetOtherwise.find(error.message);
-    return otherwise == kMetOtherwise.end() ? tests.of(error.message) : "(" + std::string(otherwise->second) + ")";
+    if (const auto otherwise = kMetOtherwise.find(error.message); otherwise != kMetOtherwise.end())
+        return "(" + std::string(otherwise->second) + ")";
+    const std::string names = tests.of(error.message);
+    const bool found = error.file.starts_with("control/preflight");
+    return names.empty() && found ? "(by its check, in `replication/preflight_test`)" : names;
 }
 
 void write_table(const fs::path& file, const std::vector<ErrorSite>& errors, const Tests& tests) {
     std::ofstream out(file);
     out << "# The errors of turnout's own\n\n"
            "What a server says is passed on as it is and is not here. \"…\" is put in when the error is raised. Where\n"
-           "there is no SQLSTATE a configuration is refused, with file, line and column in front.\n\n"
+           "there is no SQLSTATE a configuration is refused, with file, line and column in front, a check finds "
+           "something, or the\n"
+           "operator or the HTTP listener says it.\n\n"
            "| SQLSTATE | message | remedy | met by |\n|---|---|---|---|\n";
     for (const ErrorSite& error : errors) {
         const auto without = kWithoutRemedy.find(error.message);

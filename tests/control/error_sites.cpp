@@ -53,6 +53,12 @@ constexpr std::array kCalls{
     Call{"invalid_argument", -1, 0, -1},
     Call{"complain", -1, 0, 1},
     Call{"complain_to", -1, 1, 2},
+    Call{"conclude", 0, 1, 2},
+    Call{"miss", -1, 0, -1, "55P03", "It is tried again until the deadline."},
+    Call{"finding", -1, 3, 4},
+    Call{"http_error", -1, 1, -1},
+    Call{"AccessError", -1, 0, -1},
+    Call{"ApiUnreachable", -1, 0, -1, "", "It is tried again."},
 };
 
 /// control/answer.hpp's names.
@@ -179,9 +185,10 @@ std::string words_of(std::string_view expression) {
 std::string state_of(std::string_view expression) {
     const std::string literal = words_of(expression);
     if (literal.size() == 5) return literal;
-    const std::size_t colon = expression.rfind("sqlstate::");
+    std::size_t colon = expression.rfind("sqlstate::");
+    if (colon == std::string_view::npos) colon = expression.rfind("SwitchOutcome::");  // named as its state is
     if (colon == std::string_view::npos) return {};
-    std::string_view name = expression.substr(colon + std::string_view("sqlstate::").size());
+    std::string_view name = expression.substr(expression.find("::", colon) + 2);
     name = name.substr(0, std::find_if_not(name.begin(), name.end(), is_name) - name.begin());
     const auto found = named_states().find(name);
     return found == named_states().end() ? std::string() : std::string(found->second);
@@ -229,7 +236,7 @@ std::vector<ErrorSite> errors_of(const std::string& file, std::string_view sourc
 std::vector<ErrorSite> all_errors(const fs::path& root) {
     std::vector<fs::path> files;
     for (const char* folder : {"protocol", "proxy", "control", "program"})
-        for (const auto& entry : fs::directory_iterator(root / folder))
+        for (const auto& entry : fs::recursive_directory_iterator(root / folder))
             if (entry.path().extension() == ".cpp") files.push_back(entry.path());
     std::sort(files.begin(), files.end());
     std::vector<ErrorSite> all;

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "control/http.hpp"
+#include "control/monitoring.hpp"
 
 namespace turnout::control {
 namespace {
@@ -155,6 +156,22 @@ TEST(HttpServer, HeadHasNoBodyAndOthersAreRefused) {
     const std::string post = talk(server.port(), "POST /metrics HTTP/1.0\r\n\r\n");
     EXPECT_TRUE(post.starts_with("HTTP/1.0 405 ")) << post;
     EXPECT_NE(post.find("Allow: GET, HEAD"), std::string::npos) << post;
+}
+
+TEST(HttpServer, WhatIsNotServedSaysWhatIs) {
+    const Metrics nobody("1.2.3");
+    const HttpServer server("127.0.0.1:0", monitoring_pages(nobody, {}));
+    const auto expect = [&server](const char* request, const char* status, const char* text) {
+        const std::string answer = talk(server.port(), std::string(request) + " HTTP/1.0\r\n\r\n");
+        EXPECT_TRUE(answer.starts_with(std::string("HTTP/1.0 ") + status)) << answer;
+        EXPECT_NE(answer.find(text), std::string::npos) << answer;
+    };
+    expect("GET /nosuch", "404 ",
+           "there is no such page: there are /, /metrics, /healthz, /readyz and /reports/NAME\n");
+    expect("GET /reports/nosuch.html", "404 ", "there is no such page: ");
+    expect("GET /readyz", "503 ", "nobody is served: turnout show status tells why\n");
+    expect("GET /events", "503 ", "too many pages are open already: close those that nobody looks at\n");
+    expect("POST /", "405 ", "this only shows: use GET or HEAD, and turnout's verbs to change something\n");
 }
 
 TEST(HttpServer, NonsenseEndsItsConnectionOnly) {

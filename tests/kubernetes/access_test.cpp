@@ -102,16 +102,26 @@ users: [{name: u, user: {tokenFile: token}}]
 }
 
 TEST_F(Kubeconfig, WhatCannotBeUsedIsNamed) {
-    EXPECT_NE(trouble_with("current-context: [").find("no kubeconfig"), std::string::npos);
-    EXPECT_NE(trouble_with("just words").find("no kubeconfig"), std::string::npos);
-    EXPECT_NE(trouble_with("").find("no kubeconfig"), std::string::npos);
-    EXPECT_NE(trouble_with("current-context: c\ncontexts: 1\n").find("no context named 'c'"), std::string::npos);
+    EXPECT_NE(trouble_with("current-context: [").find(" is no kubeconfig: "), std::string::npos);
+    EXPECT_NE(trouble_with("just words").find(" is no kubeconfig: it has no members; name another by --kubeconfig"),
+              std::string::npos);
+    EXPECT_NE(trouble_with("").find(" is no kubeconfig: it has no members"), std::string::npos);
+    EXPECT_NE(trouble_with("current-context: c\ncontexts: 1\n")
+                  .find("the kubeconfig has no context named 'c': add it, or correct current-context"),
+              std::string::npos);
+    EXPECT_NE(trouble_with("current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+                           "clusters: [{name: k, cluster: {server: 'k:443'}}]\nusers: [{name: u}]")
+                  .find("'k:443' is no address of an API server: write https://HOST:PORT"),
+              std::string::npos);
     const std::string config =
         "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
         "clusters: [{name: k, cluster: {server: 'https://k'}}]\nusers: ";
-    EXPECT_NE(trouble_with(config + "[{name: u, user: {exec: {command: aws}}}]").find("'exec'"), std::string::npos);
+    EXPECT_NE(trouble_with(config + "[{name: u, user: {exec: {command: aws}}}]")
+                  .find("'exec', which is not supported: use a token, a tokenFile, or a client certificate"),
+              std::string::npos);
     EXPECT_NE(trouble_with(config + "[{name: other}]").find("no user named 'u'"), std::string::npos);
-    EXPECT_NE(trouble_with(config + "[{name: u, user: {client-key-data: '*'}}]").find("client-key-data"),
+    EXPECT_NE(trouble_with(config + "[{name: u, user: {client-key-data: '*'}}]")
+                  .find("the kubeconfig's client-key-data is no base64: write it anew"),
               std::string::npos);
 }
 
