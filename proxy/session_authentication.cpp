@@ -1,5 +1,6 @@
 // Who a client is, and whether it may come in: the rule that fits it, the exchange, its certificate.
 #include <fmt/format.h>
+#include <openssl/ssl.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -189,7 +190,10 @@ Task<bool> Session::prove(control::AuthMethod method, control::RoleFacts role) {
     std::copy(salt.begin(), salt.end(), input.salt.begin());
     input.mock_secret = mock_secret;
     input.tls = client_.tls();
-    if (client_.tls()) input.channel_binding = tls_server_end_point(client_.ssl(), true);
+    if (client_.tls()) {
+        input.channel_binding = tls_server_end_point(client_.ssl(), true);
+        SSL_set_options(client_.ssl(), SSL_OP_CLEANSE_PLAINTEXT);  // no password stays in a buffer of OpenSSL's
+    }
     ClientAuthentication authentication(std::move(input));
     ClientAuthentication::Step step = authentication.begin();
     for (;;) {
@@ -198,6 +202,7 @@ Task<bool> Session::prove(control::AuthMethod method, control::RoleFacts role) {
         if (!ok) co_return false;
         if (step.kind == ClientAuthentication::Step::Kind::granted) {
             credentials_ = authentication.take_credentials();
+            if (client_.tls()) SSL_clear_options(client_.ssl(), SSL_OP_CLEANSE_PLAINTEXT);
             co_return true;
         }
         if (step.kind == ClientAuthentication::Step::Kind::refused) {

@@ -6,9 +6,11 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "tests/integration/eventually.hpp"
 #include "tests/integration/pair.hpp"
+#include "tests/integration/process_memory.hpp"
 #include "tests/support/cluster_certificate.hpp"
 
 namespace turnout::integration {
@@ -183,6 +185,37 @@ TEST_F(Methods, ACertificateThatWasRevokedEndsTheHandshake) {
 }
 
 /// As far as /etc/hosts goes: 127.0.0.1 is called localhost everywhere.
+/// What a core dump would hold, if there were one. With SCRAM the password never comes here; with `password` it is kept
+/// for the session's other side, and goes with the session.
+TEST_F(Methods, APasswordIsNotInMemoryLongerThanItsSession) {
+    const std::string by_scram = "scram-7tK4qvR2mZ", in_the_clear = "clear-9bX3wLf6pH";
+    pair_->blue().execute("ALTER ROLE m_scram PASSWORD '" + by_scram + "'; ALTER ROLE m_password PASSWORD '" +
+                          in_the_clear + "'");
+    const auto memory = [] { return memory_of(pair_->turnout().pid()); };
+    if (::geteuid() != 0) {
+        EXPECT_THROW(memory(), std::system_error) << "nobody but root may look";
+    } else {
+        for (const char* transport : {"tls", "unix"}) {
+            bench::Connection asking = bench::connect(over(transport, "m_scram", by_scram));
+            bench::Connection telling = bench::connect(over(transport, "m_password", in_the_clear));
+            std::string now = memory();
+            EXPECT_EQ(occurrences(now, by_scram), 0U) << transport;
+            EXPECT_EQ(occurrences(now, in_the_clear), 1U) << transport;
+            asking.reset();
+            telling.reset();
+            eventually(
+                [] {
+                    return pair_->turnout().run({"show", "sessions", "--json"}).out == "[]\n";
+                },
+                "the end of the sessions");
+            now = memory();
+            EXPECT_EQ(occurrences(now, by_scram), 0U) << transport;
+            EXPECT_EQ(occurrences(now, in_the_clear), 0U) << transport;
+        }
+    }
+    pair_->blue().execute("ALTER ROLE m_scram PASSWORD 'secret'; ALTER ROLE m_password PASSWORD 'secret'");
+}
+
 TEST_F(Methods, RulesMayNameHosts) {
     EXPECT_EQ(login(over("plain", "m_named"), "m_named"), "ok");
     EXPECT_EQ(login(over("tls", "m_named"), "m_named"), "ok");

@@ -171,13 +171,13 @@ TEST(CommandLine, AProxyThatEndsMeanwhileLeavesTheOutcomeToAPerson) {
 }
 
 /// The program at a terminal of its own; `typed` is typed when it asks.
-Exit at_a_terminal(std::vector<std::string> arguments, const std::string& typed) {
+Exit at_a_terminal(std::vector<std::string> arguments, const std::string& typed, const char* no_colour = "") {
     arguments.insert(arguments.begin(), TURNOUT_PROGRAM);
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     ::setenv("TERM", "xterm", 1);
-    ::unsetenv("NO_COLOR");
+    ::setenv("NO_COLOR", no_colour, 1);  // empty is as if it were not there
     int terminal = -1;
     const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
     if (child == 0) {
@@ -214,6 +214,9 @@ TEST(CommandLine, APersonAtATerminalIsAskedBeforeWhatMatters) {
     EXPECT_EQ(dry.out.find("[y/N]"), std::string::npos) << "nothing would be changed";
     EXPECT_NE(at_a_terminal({"check", "--admin", admin}, "").out.find("\033[31;1mFAIL\033[0m  wal_level"),
               std::string::npos);
+    const std::string plain = at_a_terminal({"check", "--admin", admin}, "", "1").out;
+    EXPECT_NE(plain.find("FAIL  wal_level"), std::string::npos) << plain;
+    EXPECT_EQ(plain.find('\033'), std::string::npos) << plain;
 }
 
 TEST(CommandLine, QuietSaysNothingOnTheWay) {

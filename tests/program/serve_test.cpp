@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,6 +160,42 @@ TEST(Serve, SocketsOfTheServiceManagerOutliveIt) {
         << log;
     ::close(ours);
     ::close(nobodys);
+}
+
+TEST(Serve, TheServiceManagerHearsOfTheBeginningTheStateTheLifeAndTheEnd) {
+    std::string directory = (std::filesystem::temp_directory_path() / "turnout-notify-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
+    const std::string path = directory + "/socket";
+    const int manager = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    ASSERT_EQ(::bind(manager, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const timeval patience{60, 0};
+    ::setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    std::string heard = "\n";
+    const auto hears = [&](const std::string& assignment) {
+        while (heard.find("\n" + assignment + "\n") == std::string::npos) {
+            char buffer[4096];
+            const ssize_t got = ::recv(manager, buffer, sizeof buffer, 0);
+            if (got <= 0) return false;
+            heard.append(buffer, static_cast<std::size_t>(got));
+        }
+        return true;
+    };
+    ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+    ::setenv("WATCHDOG_USEC", "100000", 1);
+    bench::Served served(unreachable());
+    ::unsetenv("NOTIFY_SOCKET");
+    ::unsetenv("WATCHDOG_USEC");
+    EXPECT_TRUE(hears("READY=1")) << heard;
+    EXPECT_TRUE(hears("STATUS=nobody is served")) << heard;
+    EXPECT_TRUE(hears("WATCHDOG=1")) << heard;
+    EXPECT_EQ(heard.find("STOPPING=1"), std::string::npos);
+    ASSERT_EQ(::kill(served.pid(), SIGTERM), 0);
+    EXPECT_TRUE(hears("STOPPING=1")) << heard;
+    ::close(manager);
+    std::filesystem::remove_all(directory);
 }
 
 TEST(Serve, AnAddressThatIsTakenIsNamed) {
