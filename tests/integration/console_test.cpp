@@ -85,6 +85,22 @@ TEST_F(AdminConsole, ADriverThatKnowsTheExtendedProtocolOnly) {
     EXPECT_EQ(seen.at("error").as_string(), "42601");
 }
 
+TEST_F(AdminConsole, AsyncpgShowsEveryTopicAndRunsTheVerbs) {
+    const fs::path driver = fs::path(TURNOUT_SOURCE_DIR) / ".cache/asyncpg/usr/lib/python3/dist-packages";
+    ASSERT_TRUE(fs::exists(driver)) << "./dev setup unpacks it";
+    const fs::path script = fs::path(TURNOUT_SOURCE_DIR) / "tests/newcomer/console_driver.py";
+    const bench::Exit exit = bench::run_program(
+        {.arguments = {"/usr/bin/python3", "-B", script.string(), pair_->turnout().directory().string()},
+         .environment = {{"PYTHONPATH", driver.string()}}});
+    EXPECT_EQ(exit.status, 0) << exit.err << exit.out;
+    std::istringstream help(psql(conninfo(), "SHOW HELP").out);
+    for (std::string line; std::getline(help, line);)
+        if (line.starts_with("SHOW ")) {
+            EXPECT_NE(exit.out.find("=> " + line.substr(0, line.find('|')) + ";\n"), std::string::npos) << line;
+        }
+    EXPECT_NE(exit.out.find("NOTICE:  switch: settle\n"), std::string::npos) << "progress while it waits";
+}
+
 TEST_F(AdminConsole, WhoMayOnlyLookDoesNothingElse) {
     const std::string watcher = conninfo("dbname=pgbouncer user=pgbouncer");
     EXPECT_EQ(psql(watcher, "SHOW STATS").status, 0);
@@ -320,8 +336,39 @@ TEST_F(AdminConsole, HooksAreToldEachPhaseInItsOrderAndNoneInTheWindow) {
     EXPECT_EQ(phases.find("recheck "), 0U) << phases;
     EXPECT_LT(phases.find("intent "), phases.find("settle ")) << phases;
     EXPECT_EQ(phases.find("drain"), std::string::npos) << phases;
+    const std::string id = fs::path(std::string(report.at("report").as_string())).stem().string();
+    EXPECT_NE(pair_->turnout().log().find(": settle [switch=" + id + " phase=settle side="), std::string::npos);
     EXPECT_EQ(psql(conninfo(), "RELOAD").status, 0);
     pair_->change();
+}
+
+/// Whatever the hook before it has stopped, the one after it can start again.
+TEST_F(AdminConsole, HooksAreToldOfAFailureWithItsReason) {
+    const fs::path directory = pair_->turnout().directory();
+    const fs::path hook = directory / "teller", told = directory / "told";
+    std::ofstream(hook) << "#!/bin/sh\necho \"$TURNOUT_EVENT $TURNOUT_OUTCOME $TURNOUT_SQLSTATE $TURNOUT_REASON\" >> "
+                        << told.string() << "\n[ \"$TURNOUT_EVENT\" != before_sync ]\n";
+    fs::permissions(hook, fs::perms::owner_all);
+    const auto lines_after = [&](const std::vector<std::string>& verb) {
+        fs::remove(told);
+        EXPECT_EQ(pair_->turnout().run(verb).status, 1) << verb.front();
+        std::string text;
+        eventually([&] { return (text = read(told)).find("\nafter_") != std::string::npos && text.back() == '\n'; },
+                   "the hook after it");
+        return text;
+    };
+    for (const char* key :
+         {"before_sync", "after_sync", "before_switch", "after_switch", "before_finish", "after_finish"})
+        EXPECT_EQ(psql(conninfo(), fmt::format("SET hooks.{} = '{}'", key, hook.string())).status, 0);
+    const bench::Connection holding = pair_->connect();
+    bench::run(holding.get(), "BEGIN; INSERT INTO things (note) VALUES ('holds the switch up')");
+    EXPECT_EQ(lines_after({"finish"}),
+              "before_finish   \nafter_finish failed 55000 blue is still active: there is nothing to finish\n");
+    EXPECT_EQ(lines_after({"sync"}),
+              "before_sync   \nafter_sync failed 55000 SYNC is refused by the hook before_sync\n");
+    EXPECT_EQ(lines_after({"switch", "--deadline", "1s"}).find("before_switch   \nafter_switch given_up 55P03 "), 0U);
+    bench::run(holding.get(), "ROLLBACK");
+    EXPECT_EQ(psql(conninfo(), "RELOAD").status, 0);
 }
 
 TEST_F(AdminConsole, DebiansExporterRunsAgainstItUnchanged) {

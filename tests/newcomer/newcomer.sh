@@ -4,10 +4,14 @@
 # the transcript, on standard output. Fails where a command does not end as the README says, where the application hears
 # an error, or where a row is missing.
 #
-#   newcomer.sh TURNOUT BLUE_BIN GREEN_BIN     the program, and the directories of initdb of two majors
+# Two more transcripts go to DIRECTORY: the console by psql (console_psql.txt) and by a driver that knows the extended
+# protocol only (console_driver.txt).
+#
+#   newcomer.sh TURNOUT BLUE_BIN GREEN_BIN DIRECTORY     the program, and the directories of initdb of two majors
 set -euo pipefail
 
-turnout=$(readlink -f "$1") blue_bin=$2 green_bin=$3
+turnout=$(readlink -f "$1") blue_bin=$2 green_bin=$3 transcripts=$(readlink -f "$4")
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 work=$(mktemp -d /tmp/turnout-newcomer-XXXXXX)
 chmod 755 "$work"
 as_server=()
@@ -55,6 +59,27 @@ run() {
     [ "$status" = "$wanted" ] || { echo "newcomer: '$*' ended with $status, not $wanted" >&2; exit 1; }
 }
 set -o pipefail
+
+# Everything that the console shows, and some of what it does, in both databases, as psql prints it.
+console_by_psql() {
+    local database topic
+    for database in turnout pgbouncer; do
+        printf '# %s in the database %s\n' "$(psql --version)" "$database"
+        {
+            echo 'SHOW HELP;'
+            psql -qXAt -h "$work/run" -p 6432 "$database" -c 'SHOW HELP' | grep -o '^SHOW [A-Z_]*' | sed 's/$/;/'
+            for topic in "SWITCH MAX_PAUSE '1s' DEADLINE '60s' PINNED wait;" "ROLLBACK MAX_PAUSE '1s';" 'PAUSE;' \
+                'SHOW STATE;' 'RESUME;' "SET switch.max_pause = '77ms';" 'RELOAD;' 'DISABLE app;' 'ENABLE app;' \
+                'RECONNECT app;' 'SHOW NONSENSE;' 'FINISH;' 'SWITCH MAX_PAUS 3;'; do
+                [ "$database" = pgbouncer ] || echo "$topic"
+            done
+        } | psql -Xa -v VERBOSITY=verbose -P expanded=auto -P columns=120 -P pager=off -P footer=off \
+            -h "$work/run" -p 6432 "$database" 2>&1
+    done
+}
+console_by_driver() {
+    PYTHONPATH=${TURNOUT_ASYNCPG:-}${PYTHONPATH:+:$PYTHONPATH} python3 -B "$here/console_driver.py" "$work/run" 2>&1
+}
 
 blue=$(free_port) green=$(free_port) port=$(free_port) metrics=$(free_port)
 make_server blue "$blue"
@@ -109,6 +134,10 @@ echo "# One thing fails, and its remedy stands beside it:"
 run 0 psql -h 127.0.0.1 -p "$port" -U app app -c 'ALTER TABLE public.log REPLICA IDENTITY FULL'
 run 0 turnout sync
 run 0 turnout check
+echo
+echo "# Whoever has psql, or a driver, has the console: SHOW HELP lists what it knows. (Transcripts of their own.)"
+console_by_psql | sed "s#$work#.#g" > "$transcripts/console_psql.txt"
+console_by_driver | sed "s#$work#.#g" > "$transcripts/console_driver.txt"
 run 0 turnout switch --dry-run
 run 0 turnout switch --yes
 run 0 psql -X -A -t -h 127.0.0.1 -p "$port" -U app app -c "SELECT split_part(version(), ' ', 2)"
