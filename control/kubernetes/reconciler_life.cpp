@@ -26,7 +26,11 @@ void Step::follow_life() {
     }
     if (life == "synced") return synced();
     if (life == "switched") return switched();
-    if (life == "finished") return finished();
+    if (life == "finished") {
+        // Of a change before this one, which was aborted after a rollback: SYNC begins another one.
+        const bool former = seen_.turnout->active == "blue" && status().phase <= Phase::replicating;
+        return former ? fresh() : finished();
+    }
     again(kSoon);  // "switching": by somebody else
 }
 

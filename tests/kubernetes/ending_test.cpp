@@ -78,8 +78,15 @@ TEST(FinishOf, IsToldOnceAndLeavesNoLagBehind) {
 
 TEST(FinishOf, AnOldServerThatServesIsNeverRemoved) {
     Observed seen = watching();
+    seen.status.phase = Phase::rolled_back;
     seen.turnout = TurnoutStatus{"finished", "blue", 3, "", "", 0, ""};
     EXPECT_EQ(after_applying(reconcile(seen)), "");
+}
+
+TEST(FinishOf, AFormerChangeThatWasAbortedDoesNotHinderANewOne) {
+    Observed seen = serving("finished", "blue", 3);
+    seen.status.phase = Phase::provisioning;
+    EXPECT_EQ(after_applying(reconcile(seen)), "CHECK");
 }
 
 TEST(FinishOf, TheNewServerComesBackThoughTheOldOneIsGone) {
