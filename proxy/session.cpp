@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 
 #include "protocol/errors.hpp"
 #include "protocol/frontend_messages.hpp"
@@ -35,16 +34,19 @@ void Session::start() {
         worker_.context(), [self = shared_from_this()] { return self->run(); },
         [self = shared_from_this()](std::exception_ptr failure) {
             if (!failure) return;
-            // Nothing in a session throws but allocation and a broken invariant: the session goes, the others stay.
-            try {
-                std::rethrow_exception(failure);
-            } catch (const std::exception& error) {
-                spdlog::error("session {} of user \"{}\" ended by an internal error: {}", self->id_, self->user_,
-                              error.what());
-            }
+            self->log_internal_error(failure);
             self->close();
             self->finish();
         });
+}
+
+/// Nothing in a session throws but allocation and a broken invariant: the session goes, the others stay.
+void Session::log_internal_error(const std::exception_ptr& failure) const {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+        spdlog::error("session {} of user \"{}\" ended by an internal error: {}", id_, user_, error.what());
+    }
 }
 
 Task<void> Session::run() {

@@ -15,6 +15,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -127,6 +128,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     Task<void> run();
     Task<void> outlive_client();
     void finish();
+    void log_internal_error(const std::exception_ptr& failure) const;
     void send_fatal(std::string_view sqlstate, std::string_view message, std::string_view hint);
     void set_busy(bool busy);
     void set_phase(Phase phase);
@@ -188,6 +190,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     bool refuse_held_statement();
 
     // session_from_server.cpp
+    void read_in_background(const std::shared_ptr<Backend>& backend);
     Task<void> read_backend(std::shared_ptr<Backend> backend);
     bool relay(Backend& backend, char* data, std::size_t size);
     bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);

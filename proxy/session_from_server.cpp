@@ -21,6 +21,18 @@ using protocol::BackendType;
 using protocol::Frame;
 using protocol::FrameState;
 
+/// A reading that fails is the loss of its backend: whoever waits for what that would have said is told so.
+void Session::read_in_background(const std::shared_ptr<Backend>& backend) {
+    boost::asio::co_spawn(
+        worker_.context(), [self = shared_from_this(), backend] { return self->read_backend(backend); },
+        [self = shared_from_this(), backend](const std::exception_ptr& failure) {
+            if (!failure) return;
+            self->log_internal_error(failure);
+            backend->stream->close();
+            self->backend_lost(backend);
+        });
+}
+
 Task<void> Session::read_backend(std::shared_ptr<Backend> backend) {
     Stream& stream = *backend->stream;
     while (!closing_ && stream.open()) {

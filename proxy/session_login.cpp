@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/endian/conversion.hpp>
 
 #include "protocol/authentication.hpp"
@@ -353,9 +352,7 @@ Task<bool> Session::greet() {
     protocol::append(hello, protocol::BackendKeyData{handed_out_pid_, handed_out_secret_});
     hello += std::exchange(current_->notices, {});
     protocol::append(hello, protocol::ReadyForQuery{protocol::TransactionStatus::idle});
-    boost::asio::co_spawn(
-        worker_.context(), [self = shared_from_this(), backend = current_] { return self->read_backend(backend); },
-        boost::asio::detached);
+    read_in_background(current_);
     set_busy(false);
     set_phase(Phase::idle);
     asked_ = control::Clock::now();

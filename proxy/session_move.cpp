@@ -8,8 +8,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <iterator>
 
 #include "protocol/frontend_messages.hpp"
@@ -187,9 +185,7 @@ Task<std::string> Session::open_armed(Side side) {
     if (auto* failure = std::get_if<LoginFailure>(&result)) co_return failure->reason;
     if (closing_) co_return "the client has gone";
     armed_ = std::get<std::shared_ptr<Backend>>(result);
-    boost::asio::co_spawn(
-        worker_.context(), [self = shared_from_this(), backend = armed_] { return self->read_backend(backend); },
-        boost::asio::detached);
+    read_in_background(armed_);
     co_return std::string();
 }
 
