@@ -177,9 +177,12 @@ std::vector<std::string> other_readings() {
                     type, kUsers, free_type));
     for (std::string& sql : operator_readings()) all.push_back(std::move(sql));
     all.push_back("SELECT 'extension ' || quote_ident(extname), 'installed' FROM pg_extension");
+    // From 15 on `public` belongs to a role that stands for whoever owns the database.
     all.push_back(
-        fmt::format("SELECT 'schema ' || quote_ident(n.nspname), 'owner ' || pg_get_userbyid(n.nspowner) "
-                    "FROM pg_namespace n WHERE {} AND {}",
+        fmt::format("SELECT 'schema ' || quote_ident(n.nspname), 'owner ' || CASE WHEN pg_get_userbyid(n.nspowner) = "
+                    "'pg_database_owner' OR (n.nspname = 'public' AND n.nspowner = d.datdba) THEN 'of the database' "
+                    "ELSE pg_get_userbyid(n.nspowner) END FROM pg_namespace n JOIN pg_database d ON d.datname = "
+                    "current_database() WHERE {} AND {}",
                     kUsers, fmt::format(fmt::runtime(kFree), "pg_namespace", "n.oid")));
     all.push_back(
         "SELECT 'event trigger ' || quote_ident(evtname), format('%s %s %s', evtevent, evtenabled, evtfoid::regproc) "

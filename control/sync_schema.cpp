@@ -95,6 +95,18 @@ asio::awaitable<void> restore_entry(PgConnection& target, const std::string& sta
     }
 }
 
+/// From 15 on the schema `public` belongs to whoever owns the database, and nobody else may make anything in it. A dump
+/// says nothing of that; an older server begins otherwise.
+asio::awaitable<void> make_public_as_from_15_on(PgConnection& target) {
+    const PgResult commands = co_await target.query(
+        "SELECT format('ALTER SCHEMA public OWNER TO %I; REVOKE CREATE ON SCHEMA public FROM PUBLIC', coalesce((SELECT "
+        "rolname FROM pg_roles WHERE rolname = 'pg_database_owner'), pg_get_userbyid(datdba))) FROM pg_database, "
+        "pg_namespace WHERE datname = current_database() AND nspname = 'public'");
+    if (commands.empty()) co_return;
+    const auto script = commands.as<std::string>(0, 0);
+    co_await target.query_by(Clock::time_point::max(), script);
+}
+
 }  // namespace
 
 std::string without_client_lines(std::string_view script) {
@@ -169,6 +181,7 @@ asio::awaitable<void> SchemaCopy::restore_before(const Cluster& cluster, PgConne
     if (entries.empty()) co_return;
     const std::string sql = co_await script(std::move(entries));
     const PgConnection::Ptr target = co_await cluster.connect(target_, database_);
+    if (source.server_major() >= 15 && target->server_major() < 15) co_await make_public_as_from_15_on(*target);
     co_await target->query_by(Clock::time_point::max(), sql);
 }
 
