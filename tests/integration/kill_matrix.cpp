@@ -360,4 +360,15 @@ std::string Arena::summary() {
                        totals.unknown, totals.reconnects);
 }
 
+std::string Arena::logs() {
+    constexpr std::size_t kEnd = 4000;
+    std::string text;
+    for (const auto& [who, log] : {std::pair<std::string, std::string>{"blue", pair_.blue().log()},
+                                   {"green", pair_.green().log()},
+                                   {"the proxy", proxy().log()}})
+        text +=
+            fmt::format("\nThe end of the log of {}:\n{}", who, log.substr(log.size() - std::min(log.size(), kEnd)));
+    return text;
+}
+
 }  // namespace turnout::integration

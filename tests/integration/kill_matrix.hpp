@@ -60,6 +60,8 @@ class Arena {
     bool on_blue();
     /// The account at the end.
     std::string summary();
+    /// The ends of what the servers and the proxy have written.
+    std::string logs();
 
   private:
     bench::Served& proxy() { return *proxies_[current_]; }

@@ -160,7 +160,7 @@ TEST(KillMatrix, LosesNothingDoublesNothingAndHasOneWritableSide) {
                 outcome = arena->play(cell);
                 if (complaints() > complaints_before) outcome = "FAILED";
             } catch (const std::exception& error) {
-                ADD_FAILURE() << cell.text() << ": " << error.what();
+                ADD_FAILURE() << cell.text() << ": " << error.what() << arena->logs();
                 outcome = "FAILED";
                 arena.reset();
                 arena = std::make_unique<Arena>();

@@ -198,19 +198,17 @@ TEST_F(Methods, APasswordIsNotInMemoryLongerThanItsSession) {
         for (const char* transport : {"tls", "unix"}) {
             bench::Connection asking = bench::connect(over(transport, "m_scram", by_scram));
             bench::Connection telling = bench::connect(over(transport, "m_password", in_the_clear));
-            std::string now = memory();
-            EXPECT_EQ(occurrences(now, by_scram), 0U) << transport;
-            EXPECT_EQ(occurrences(now, in_the_clear), 1U) << transport;
+            const std::string meanwhile = memory();
+            EXPECT_EQ(occurrences(meanwhile, by_scram), 0U) << transport;
+            EXPECT_GE(occurrences(meanwhile, in_the_clear), 1U) << "it is what logs in elsewhere; " << transport;
             asking.reset();
             telling.reset();
             eventually(
-                [] {
-                    return pair_->turnout().run({"show", "sessions", "--json"}).out == "[]\n";
+                [&] {
+                    const std::string now = memory();
+                    return occurrences(now, by_scram) + occurrences(now, in_the_clear) == 0;
                 },
-                "the end of the sessions");
-            now = memory();
-            EXPECT_EQ(occurrences(now, by_scram), 0U) << transport;
-            EXPECT_EQ(occurrences(now, in_the_clear), 0U) << transport;
+                "passwords are gone with their sessions");
         }
     }
     pair_->blue().execute("ALTER ROLE m_scram PASSWORD 'secret'; ALTER ROLE m_password PASSWORD 'secret'");
