@@ -144,6 +144,27 @@ constexpr Query kReplicaIdentity{Where::databases, Severity::refuse, 0,
                                  "AND i.indisreplident) ELSE true END",
                                  "tables without a replica identity: UPDATE and DELETE fail once they are published"};
 
+/// A row that is known by all of its columns is looked for by equality, as B-tree or hash know it; arrays, composites
+/// and domains have it from what they are made of.
+constexpr Query kRowEquality{
+    Where::databases, Severity::warn, 0,
+    "SELECT " TURNOUT_RELATION
+    " || format(' (%s)', string_agg(DISTINCT format_type(p.type, NULL), ', ')), format('ALTER TABLE %I.%I ADD PRIMARY "
+    "KEY (…), or REPLICA IDENTITY USING INDEX …', n.nspname, c.relname) " TURNOUT_FROM_CLASS
+    "CROSS JOIN LATERAL (WITH RECURSIVE part (type) AS (SELECT atttypid FROM pg_attribute WHERE attrelid = c.oid AND "
+    "attnum > 0 AND NOT attisdropped UNION SELECT inner_type FROM part JOIN pg_type t ON t.oid = part.type CROSS JOIN "
+    "LATERAL (SELECT t.typbasetype WHERE t.typtype = 'd' UNION ALL SELECT t.typelem WHERE t.typcategory = 'A' AND "
+    "t.typelem <> 0 UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid "
+    "AND a.attnum > 0 AND NOT a.attisdropped) AS made_of (inner_type)) SELECT type FROM part) p JOIN pg_type t ON "
+    "t.oid = p.type WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.relreplident = 'f' AND " TURNOUT_USERS
+    " AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid) AND "
+    "t.typtype = 'b' AND t.typcategory <> 'A' AND NOT EXISTS (SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = "
+    "o.opcmethod WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND (o.opcintype = t.oid OR EXISTS (SELECT FROM "
+    "pg_cast k WHERE k.castsource = t.oid AND k.casttarget = o.opcintype AND k.castmethod = 'b' AND k.castcontext = "
+    "'i'))) GROUP BY n.nspname, c.relname",
+    "rows are known by all of their columns, and not all of those can be compared: UPDATE and DELETE would stop the "
+    "stream"};
+
 constexpr Query kUnlogged{Where::sources, Severity::refuse, 0,
                           "SELECT " TURNOUT_RELATION
                           ", format('ALTER TABLE %I.%I SET LOGGED', n.nspname, c.relname) " TURNOUT_FROM_CLASS
@@ -241,6 +262,7 @@ const std::vector<Check>& table() {
         {"extensions", true, true, nullptr, extensions},
         {"extension_versions", false, true, nullptr, extension_versions},
         {"replica_identity", true, true, &kReplicaIdentity, nullptr},
+        {"row_equality", true, true, &kRowEquality, nullptr},
         {"unlogged_tables", true, true, &kUnlogged, nullptr},
         {"large_objects", true, true, &kLargeObjects, nullptr},
         {"materialized_views", true, true, &kMatviews, nullptr},

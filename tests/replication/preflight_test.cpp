@@ -111,6 +111,9 @@ TEST_P(PreflightBeforeSync, FindsItAndSaysWhatToDo) { expect(GetParam(), Preflig
 const Case kBeforeSync[] = {
     {"replica_identity", Severity::refuse, "CREATE TABLE keyless (a int)", "public.keyless", "REPLICA IDENTITY FULL",
      "ALTER TABLE public.keyless REPLICA IDENTITY FULL"},
+    {"row_equality", Severity::warn,
+     "CREATE TABLE drawn (a int, at point[]);; ALTER TABLE drawn REPLICA IDENTITY FULL", "public.drawn (point)",
+     "ALTER TABLE public.drawn ADD PRIMARY KEY", "ALTER TABLE drawn ADD PRIMARY KEY (a)"},
     {"unlogged_tables", Severity::refuse, "CREATE UNLOGGED TABLE fast (a int PRIMARY KEY)", "public.fast",
      "ALTER TABLE public.fast SET LOGGED", "ALTER TABLE public.fast SET LOGGED"},
     {"large_objects", Severity::refuse, "SELECT lo_create(4711)", "large object 4711", "lo_unlink",
@@ -424,6 +427,31 @@ TEST_F(PreflightTest, RefusesAServerThatIsNotMadeForReplication) {
     EXPECT_THAT(scarce, HasSubstr("ALTER SYSTEM SET max_replication_slots"));
     for (const char* check : {"wal_level", "replication_room"})
         EXPECT_EQ(findings(check).at(0).severity, Severity::pass);
+}
+
+TEST_F(PreflightTest, DoesNotMindRowsThatCanBeCompared) {
+    run(Side::blue,
+        "CREATE TYPE mood AS ENUM ('low', 'high');; CREATE TYPE pair AS (a text, b varchar(9));; CREATE DOMAIN sums AS "
+        "numeric(9, 2)[];; CREATE TABLE alike (a int[], b pair, c name, d char(3), e int4range, f cidr, g jsonb, h "
+        "mood[], i sums, j \"char\", k float8, l bytea, m uuid, n timestamptz, o interval, p varbit, q regclass, r "
+        "money, s tsvector, t macaddr, u xid, v pg_lsn);; ALTER TABLE alike REPLICA IDENTITY FULL");
+    EXPECT_EQ(findings("row_equality").at(0).severity, Severity::pass);
+    run(Side::blue, "ALTER TABLE alike ADD COLUMN w json");
+    EXPECT_THAT(objects(findings("row_equality").at(0)), testing::StrEq("public.alike (json); "));
+}
+
+TEST_F(PreflightTest, RefusesAPhysicalStandby) {
+    EXPECT_EQ(findings("recovery").at(0).severity, Severity::pass);
+    server(Side::blue).stop();
+    std::ofstream(server(Side::blue).directory() / "data" / "standby.signal").flush();
+    server(Side::blue).start();
+    const auto found = findings("recovery");
+    server(Side::blue).execute("SELECT pg_promote()");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].severity, Severity::refuse);
+    EXPECT_THAT(found[0].sentence, HasSubstr("blue: the server is a physical standby"));
+    EXPECT_THAT(found[0].remedy, HasSubstr("pg_promote"));
+    EXPECT_EQ(findings("recovery").at(0).severity, Severity::pass);
 }
 
 TEST_F(PreflightTest, EveryCheckHasANameOfItsOwn) {

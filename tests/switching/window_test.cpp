@@ -2,6 +2,7 @@
 // at the end.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <cstdlib>
 #include <map>
@@ -149,6 +150,22 @@ TEST_F(SwitchingTest, what_was_acknowledged_before_it_was_flushed_is_carried) {
     audit();
 }
 
+/// A server whose WAL writer never wakes: what is committed with synchronous_commit off is flushed by nobody's leave,
+/// but along with a commit that is.
+class NobodyFlushes {
+  public:
+    explicit NobodyFlushes(const support::Cluster& server)
+        : writer_(std::stoi(server.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'"))) {
+        ::kill(writer_, SIGSTOP);
+    }
+    ~NobodyFlushes() { ::kill(writer_, SIGCONT); }
+    NobodyFlushes(const NobodyFlushes&) = delete;
+    NobodyFlushes& operator=(const NobodyFlushes&) = delete;
+
+  private:
+    pid_t writer_;
+};
+
 /// Whoever ends just now takes the processor that the opening wants.
 TEST_F(SwitchingTest, the_disabled_streams_workers_end_behind_the_opening) {
     std::string waits_for;
@@ -252,10 +269,69 @@ TEST_F(SwitchingTest, whoever_wakes_late_touches_nothing_of_a_side_that_was_left
     audit();
 }
 
+/// The streams are turned round behind the mark on the side that was left, which is refused here for a while.
+TEST_F(SwitchingTest, the_next_begins_when_the_last_one_has_settled) {
+    server(Side::blue)
+        .execute(
+            "CREATE FUNCTION turnout.not_yet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not yet'; "
+            "END "
+            "$$; CREATE TRIGGER not_yet BEFORE INSERT OR UPDATE ON turnout.journal FOR EACH ROW WHEN (NEW.state = "
+            "'retired') EXECUTE FUNCTION turnout.not_yet()");
+    SwitchOptions hasty = options();
+    hasty.patience.settle = Milliseconds(500);
+    const SwitchReport forth = process_->thread.await(process_->switcher.run(hasty, {}));
+    EXPECT_EQ(name(forth.outcome), "switched") << to_text(forth);
+    EXPECT_FALSE(forth.left_over.empty()) << "it has settled all the same";
+    server(Side::blue).execute("DROP FUNCTION turnout.not_yet() CASCADE");
+    const SwitchReport back = change();
+    EXPECT_EQ(name(back.outcome), "rolled_back") << to_text(back);
+    EXPECT_TRUE(back.left_over.empty()) << to_text(back);
+    audit();
+}
+
 class TwoDatabases : public SwitchingTest {
   protected:
     TwoDatabases() : SwitchingTest({"app", "shop"}) {}
 };
+
+/// While the standby has applied what it has not flushed, it tells of the last transaction that it applied and of
+/// nothing behind it. So what no stream carries, behind that, would be waited for until somebody flushes: in every
+/// database by itself.
+TEST_F(TwoDatabases, wait_for_nobody_to_flush_what_they_have_caught_up_with) {
+    const NobodyFlushes blue(server(Side::blue));
+    const NobodyFlushes green(server(Side::green));
+    int committed = 0;
+    bool closed = false;
+    const StepWatch commit = [&](const SwitchStep& step, StepMoment moment) {
+        if (moment != StepMoment::before) return;
+        if (std::holds_alternative<step::CloseGate>(step)) closed = true;
+        const bool barrier =
+            std::holds_alternative<step::ReadFacts>(step) || std::holds_alternative<step::CatchUp>(step);
+        if (!barrier || !std::exchange(closed, false)) return;
+        ++committed;
+        for (const std::string& database : databases_) {
+            server(Side::blue)
+                .execute(
+                    fmt::format("BEGIN READ WRITE; SET LOCAL synchronous_commit = off; INSERT INTO ledger (writer, "
+                                "n) VALUES (1000, {}); COMMIT",
+                                committed),
+                    database);
+        }
+        server(Side::blue).execute("SELECT pg_logical_emit_message(true, 'nobody', 'carries this')");
+    };
+    SwitchOptions patient = options();
+    patient.max_pause = Milliseconds(60'000);
+    patient.deadline = Milliseconds(90'000);
+    Switcher switcher(process_->cluster, process_->plane, process_->state_file, commit);
+    const SwitchReport report = process_->thread.await(switcher.run(patient, {}));
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    EXPECT_TRUE(report.missed.empty()) << to_text(report);
+    for (const std::string& database : databases_) {
+        EXPECT_EQ(server(Side::green).value("SELECT count(*) FROM ledger WHERE writer = 1000", database),
+                  std::to_string(committed));
+    }
+    audit();
+}
 
 TEST_F(TwoDatabases, switch_together) {
     Times times;
