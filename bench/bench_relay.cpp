@@ -30,8 +30,8 @@ struct Load {
     unsigned connections = 1;
     bool tls = false;
     std::string text() const {
-        return fmt::format("{}, {}, {} connection{}{}", script, protocol, connections, connections == 1 ? "" : "s",
-                           tls ? ", TLS" : "");
+        return fmt::format("{}, {}, {} connection{}, {}", script, protocol, connections, connections == 1 ? "" : "s",
+                           tls ? "TLS" : "plain");
     }
 };
 
@@ -40,6 +40,7 @@ struct Options : BenchOptions {
     unsigned repetitions = 3;
     unsigned scale = 20;
     std::string only;
+    fs::path before;
     bool all = false;
 };
 
@@ -101,7 +102,13 @@ class RelayBench {
     void run() {
         terminal_.live("filling pgbench's tables, starting everyone");
         std::vector<std::string> missing;
-        const auto peers = stage_.everyone(options_.program, missing);
+        auto peers = stage_.everyone(options_.program, missing);
+        if (!options_.before.empty()) {
+            for (const unsigned workers : {1U, 2U})
+                peers.push_back(
+                    std::make_unique<Peer>(fmt::format("before, {} worker{}", workers, workers == 1 ? "" : "s"),
+                                           stage_.served_options(options_.before, workers)));
+        }
         must_run({.arguments = {client_program("pgbench"), "-q", "-i", "-s", std::to_string(options_.scale),
                                 stage_.conninfo(*peers.front())}});
         for (const Load& load : loads(options_.all)) {
@@ -205,6 +212,8 @@ int main(int argc, char** argv) {
             app.add_option("--seconds", options.seconds, "of one run of pgbench")->capture_default_str();
             app.add_option("--repetitions", options.repetitions, "of each, in turns")->capture_default_str();
             app.add_option("--only", options.only, "loads whose name has these words");
+            app.add_option("--before", options.before, "another build of turnout, to be measured in the same turns")
+                ->check(CLI::ExistingFile);
             app.add_flag("--all", options.all,
                          "every script, protocol, number of connections and transport: over an hour");
         },
