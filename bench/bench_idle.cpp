@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 
 #include "bench/bench_main.hpp"
 #include "bench/cpu_time.hpp"
@@ -20,6 +21,7 @@ using namespace turnout::bench;
 
 struct Options : BenchOptions {
     unsigned sessions = 1000;
+    unsigned seconds = 15;
 };
 
 /// Sessions that have been used before memory is looked at, so that what is allocated once is not counted. The server
@@ -37,8 +39,7 @@ class IdleBench {
         terminal_.live("starting everyone");
         std::vector<std::string> missing;
         const auto peers = stage_.everyone(options_.program, missing);
-        std::vector<std::vector<std::string>> rows{
-            {fmt::format("{} idle sessions", options_.sessions), "KB a session", "set up a second"}};
+        std::vector<std::vector<std::string>> rows{{"", "idle sessions", "KB a session", "set up a second"}};
         for (const auto& peer : peers) rows.push_back(measure(peer->name(), *peer, Tls::none));
         for (const auto& peer : peers) {
             if (peer->name() == "turnout, 1 worker" || peer->name() == "PgBouncer")
@@ -60,7 +61,8 @@ class IdleBench {
         const bool tls = legs != Tls::none;
         peer.begin();
         std::vector<Connection> sessions;
-        open(sessions, kBefore, name, peer, tls);
+        const std::string conninfo = stage_.conninfo(peer, tls);
+        for (unsigned i = 0; i < kBefore; ++i) open(sessions, conninfo);
         const auto server_has =
             value(sessions.front().get(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
         if (peer.pid() != 0 && server_has != (legs == Tls::both ? "t" : "f"))
@@ -68,26 +70,29 @@ class IdleBench {
         const auto resident = [&] { return peer.pid() == 0 ? 0 : resident_bytes(peer.pid()); };
         const std::uint64_t before = resident();
         const Clock::time_point started = Clock::now();
-        open(sessions, options_.sessions, name, peer, tls);
+        unsigned count = 0;
+        while (count < options_.sessions && Clock::now() - started < std::chrono::seconds(options_.seconds)) {
+            terminal_.live(fmt::format("{}: {} sessions", name, count));
+            open(sessions, conninfo);
+            ++count;
+        }
         const std::chrono::duration<double> took = Clock::now() - started;
         const std::uint64_t after = resident();
-        const double kilobytes = (static_cast<double>(after) - static_cast<double>(before)) / 1024 / options_.sessions;
-        const double per_second = options_.sessions / took.count();
-        figures_.push_back({{"peer", name}, {"kb_per_session", kilobytes}, {"set_up_per_second", per_second}});
+        const double kilobytes = (static_cast<double>(after) - static_cast<double>(before)) / 1024 / count;
+        const double per_second = count / took.count();
+        figures_.push_back(
+            {{"peer", name}, {"sessions", count}, {"kb_per_session", kilobytes}, {"set_up_per_second", per_second}});
         sessions.clear();
         peer.end();
-        return {name, peer.pid() == 0 && name == "direct" ? "" : fmt::format("{:.1f}", kilobytes),
+        return {name, std::to_string(count), name == "direct" ? "" : fmt::format("{:.1f}", kilobytes),
                 fmt::format("{:.0f}", per_second)};
     }
 
-    /// Each says something, as a connection pool's first look does.
-    void open(std::vector<Connection>& sessions, unsigned count, const std::string& name, const Peer& peer, bool tls) {
-        terminal_.live(fmt::format("{}: {} sessions", name, count));
-        for (unsigned i = 0; i < count; ++i) {
-            check_interrupted();
-            sessions.push_back(connect(stage_.conninfo(peer, tls)));
-            bench::run(sessions.back().get(), "SELECT 1");
-        }
+    /// It says something, as a connection pool's first look does.
+    static void open(std::vector<Connection>& sessions, const std::string& conninfo) {
+        check_interrupted();
+        sessions.push_back(connect(conninfo));
+        bench::run(sessions.back().get(), "SELECT 1");
     }
 
     Options options_;
@@ -102,7 +107,12 @@ int main(int argc, char** argv) {
     Options options;
     return bench_main(
         argc, argv, "Measures the memory of idle sessions and how fast sessions are set up.", options,
-        [&](CLI::App& app) { app.add_option("--sessions", options.sessions, "at once")->capture_default_str(); },
+        [&](CLI::App& app) {
+            app.add_option("--sessions", options.sessions, "at once")->capture_default_str();
+            app.add_option("--seconds", options.seconds, "to set up those of one: fewer, where it takes longer")
+                ->check(CLI::PositiveNumber)
+                ->capture_default_str();
+        },
         [&](Terminal& terminal) {
             IdleBench(options, terminal).run();
             return 0;
