@@ -74,7 +74,7 @@ Task<void> Session::outlive_client() {
     if (busy_ && current_ && current_->stream->open()) {
         ended_by_client_ = true;
         auto backend = current_;
-        std::string last = std::exchange(to_server_, {});
+        std::string last = to_server_.take();
         if (!from_client_.mid_message()) protocol::append_terminate(last);
         const bool sent = co_await backend->stream->write_all(last);
         // A message that was cut off can only be ended by closing the direction.

@@ -39,6 +39,7 @@
 #include "proxy/signal.hpp"
 #include "proxy/statement_types.hpp"
 #include "proxy/stream.hpp"
+#include "proxy/unsent.hpp"
 
 namespace turnout::proxy {
 
@@ -200,7 +201,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     void transaction_ended(control::Clock::time_point now);
     void collect(Backend& backend, const protocol::Frame& frame);
     void watch(Backend& backend, const protocol::Frame& frame, char* body, std::string_view whole);
-    void keep_notification(std::string& with, std::string_view whole);
+    bool may_keep(std::size_t waiting, std::string_view notification);
     void readdress(const Backend& backend, const protocol::Frame& frame, char* body) const;
     void note_parameter(std::string_view name, std::string_view value);
     void backend_lost(const std::shared_ptr<Backend>& backend);
@@ -308,8 +309,8 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     protocol::SessionLedger ledger_;
     protocol::FrameScanner from_client_{protocol::Stream::frontend};
     std::string stash_, inbox_;
-    std::string to_server_, to_client_;  ///< what a full socket did not take
-    std::string late_notifications_;     ///< whole messages that came in the middle of another
+    Unsent to_server_, to_client_;
+    std::string late_notifications_;  ///< whole messages that came in the middle of another
     Signal may_go_on_;
     Signal replied_;
     Signal task_ended_;

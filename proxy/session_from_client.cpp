@@ -218,16 +218,15 @@ void Session::send_to_server(std::string_view bytes) {
 Task<bool> Session::flush_server() {
     auto backend = current_;
     while (!to_server_.empty()) {
-        const Stream::Io io = backend->stream->write(to_server_.data(), to_server_.size());
+        const Stream::Io io = backend->stream->write(to_server_.front().data(), to_server_.size());
         if (io.status == Stream::Status::ok) {
-            to_server_.erase(0, io.bytes);
+            to_server_.pop(io.bytes);
             continue;
         }
         if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) co_return false;
         const bool ready = co_await backend->stream->wait(io.status);
         if (!ready) co_return false;
     }
-    std::string().swap(to_server_);
     co_return true;
 }
 

@@ -267,11 +267,13 @@ void Session::watch(Backend& backend, const Frame& frame, char* body, std::strin
     if (frame.state != FrameState::whole) return;
     readdress(backend, frame, body);
     if (&backend == armed_.get()) {
-        if (worker_.shared().gate.view().side == backend.side) keep_notification(backend.kept_notifications, whole);
+        const bool wanted = worker_.shared().gate.view().side == backend.side;
+        if (wanted && may_keep(backend.kept_notifications.size(), whole)) backend.kept_notifications += whole;
     } else if (current_->scanner.mid_message()) {
-        keep_notification(late_notifications_, whole);  // never into the middle of a message
+        // never into the middle of a message
+        if (may_keep(late_notifications_.size(), whole)) late_notifications_ += whole;
     } else if (!to_client_.empty()) {
-        keep_notification(to_client_, whole);
+        if (may_keep(to_client_.size(), whole)) to_client_.append(whole);
     } else {
         send_to_client(whole);
         flush_client_later();
@@ -279,13 +281,11 @@ void Session::watch(Backend& backend, const Frame& frame, char* body, std::strin
 }
 
 /// No notification is lost, but no server fills our memory with them either.
-void Session::keep_notification(std::string& with, std::string_view whole) {
+bool Session::may_keep(std::size_t waiting, std::string_view notification) {
     constexpr std::size_t kMost = std::size_t{16} * 1024 * 1024;
-    if (with.size() + whole.size() <= kMost) {
-        with += whole;
-    } else {
-        end("54000", "too many notifications wait for this client", "Read them sooner, or connect again.");
-    }
+    if (waiting + notification.size() <= kMost) return true;
+    end("54000", "too many notifications wait for this client", "Read them sooner, or connect again.");
+    return false;
 }
 
 void Session::note_parameter(std::string_view name, std::string_view value) {
@@ -338,9 +338,9 @@ void Session::flush_client_later() {
 
 Task<bool> Session::flush_client() {
     while (!to_client_.empty()) {
-        const Stream::Io io = client_.write(to_client_.data(), to_client_.size());
+        const Stream::Io io = client_.write(to_client_.front().data(), to_client_.size());
         if (io.status == Stream::Status::ok) {
-            to_client_.erase(0, io.bytes);
+            to_client_.pop(io.bytes);
             continue;
         }
         // A client that has gone: its server is still heard out, see outlive_client().
@@ -348,7 +348,7 @@ Task<bool> Session::flush_client() {
         const bool ready = co_await client_.wait(io.status);
         if (!ready) break;
     }
-    std::string().swap(to_client_);
+    to_client_.clear();
     co_return client_.open() || ended_by_client_;
 }
 
