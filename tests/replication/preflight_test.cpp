@@ -111,9 +111,8 @@ TEST_P(PreflightBeforeSync, FindsItAndSaysWhatToDo) { expect(GetParam(), Preflig
 const Case kBeforeSync[] = {
     {"replica_identity", Severity::refuse, "CREATE TABLE keyless (a int)", "public.keyless", "REPLICA IDENTITY FULL",
      "ALTER TABLE public.keyless REPLICA IDENTITY FULL"},
-    {"row_equality", Severity::warn,
-     "CREATE TABLE drawn (a int, at point[]);; ALTER TABLE drawn REPLICA IDENTITY FULL", "public.drawn (point)",
-     "ALTER TABLE public.drawn ADD PRIMARY KEY", "ALTER TABLE drawn ADD PRIMARY KEY (a)"},
+    {"row_equality", Severity::warn, "CREATE TABLE drawn (a int, at point[]);; ALTER TABLE drawn REPLICA IDENTITY FULL",
+     "public.drawn (point)", "ALTER TABLE public.drawn ADD PRIMARY KEY", "ALTER TABLE drawn ADD PRIMARY KEY (a)"},
     {"unlogged_tables", Severity::refuse, "CREATE UNLOGGED TABLE fast (a int PRIMARY KEY)", "public.fast",
      "ALTER TABLE public.fast SET LOGGED", "ALTER TABLE public.fast SET LOGGED"},
     {"large_objects", Severity::refuse, "SELECT lo_create(4711)", "large object 4711", "lo_unlink",
