@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -33,14 +34,21 @@ json::object kubeconfig(std::uint16_t port, const std::string& token) {
             {"users", named("user", {{"token", token}})}};
 }
 
+/// An API server takes seconds to start: what is made and removed beside a workload is passed over.
+bool beside_workloads(const std::string& step) {
+    if (!step.starts_with("apply ") && !step.starts_with("remove ")) return false;
+    return step.find(" statefulsets/") == std::string::npos && step.find(" deployments/") == std::string::npos;
+}
+
 const char* word(const std::vector<Moment>& killed, Moment moment) {
     return std::find(killed.begin(), killed.end(), moment) == killed.end() ? "" : "killed";
 }
 
 }  // namespace
 
-Blows::Blows(Stage& stage)
+Blows::Blows(Stage& stage, Victim victim)
     : stage_(stage),
+      victim_(victim),
       kubeconfig_(stage.plane.directory() / "kubeconfig"),
       crossing_(stage.plane.port(), [this](const std::string& step, Moment moment) { return passes(step, moment); }) {
     std::ofstream(kubeconfig_) << kubeconfig(crossing_.port(), text_of(stage.plane.service_account() / "token"));
@@ -57,34 +65,59 @@ void Blows::start_operator() {
 }
 
 bool Blows::start_again() {
+    bool struck = false;
     {
         const std::lock_guard lock(mutex_);
-        if (operator_ != 0) return false;
+        struck = struck_;
     }
-    stage_.kill_operator();  // waits for its end
-    start_operator();
-    return true;
+    if (struck && victim_ != Victim::operator_alone) stage_.plane.start_api();
+    if (struck && victim_ != Victim::api_server) stage_.kill_operator();  // waits for its end
+    // As a kubelet would: also where its lease ran out while the server was away.
+    const bool gone = !stage_.operator_runs();
+    if (gone) start_operator();
+    const std::lock_guard lock(mutex_);
+    if (struck) struck_ = false;
+    return struck || gone;
+}
+
+std::optional<Moment> Blows::next_blow(const Step& step) const {
+    const std::size_t done = step.killed.size();
+    const bool verb = step.name.starts_with("turnout ");
+    std::vector<Moment> moments{verb ? Moment::during : Moment::after};
+    if (victim_ == Victim::operator_alone) {
+        moments = {Moment::before, Moment::after};
+        if (verb) moments = {Moment::before, Moment::during, Moment::after};
+    }
+    return done < moments.size() ? std::optional(moments[done]) : std::nullopt;
 }
 
 bool Blows::passes(const std::string& name, Moment moment) {
     const std::lock_guard lock(mutex_);
-    if (operator_ == 0) return false;
-    const bool verb = name.starts_with("turnout ");
+    if (struck_) return victim_ == Victim::api_server;  // a verb goes on
+    if (victim_ != Victim::operator_alone && beside_workloads(name)) return true;
     auto step = std::find_if(steps_.begin(), steps_.end(), [&name](const Step& known) { return known.name == name; });
     if (step == steps_.end()) step = steps_.insert(steps_.end(), Step{name, {}});
-    static constexpr Moment kOfVerbs[] = {Moment::before, Moment::during, Moment::after};
-    static constexpr Moment kOfRequests[] = {Moment::before, Moment::after};
-    const std::size_t done = step->killed.size();
-    if (done >= (verb ? std::size(kOfVerbs) : std::size(kOfRequests))) return true;
-    if (moment != (verb ? kOfVerbs[done] : kOfRequests[done])) return true;
+    if (next_blow(*step) != moment) return true;
     step->killed.push_back(moment);
-    ::kill(operator_, SIGKILL);
-    operator_ = 0;
-    return false;
+    strike();
+    return victim_ == Victim::api_server && moment == Moment::during;
+}
+
+void Blows::strike() {
+    struck_ = true;
+    if (victim_ != Victim::api_server) ::kill(operator_, SIGKILL);
+    if (victim_ != Victim::operator_alone) stage_.plane.kill_api();
+}
+
+bool Blows::at_rest() const {
+    const std::lock_guard lock(mutex_);
+    const auto due = [this](const Step& step) { return step.killed.empty() && next_blow(step); };
+    return !struck_ && std::none_of(steps_.begin(), steps_.end(), due);
 }
 
 bool Blows::until(const std::function<bool()>& holds, const std::string& what) {
-    return stage_.until([&] { return !start_again() && holds(); }, what);
+    // An API server takes its time to start, dozens of times.
+    return stage_.until([&] { return !start_again() && holds() && at_rest(); }, what, std::chrono::minutes(20));
 }
 
 bool Blows::until_phase(const std::string& phase) {
