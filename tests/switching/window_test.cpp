@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <functional>
 #include <map>
 
 #include "control/catalog.hpp"
@@ -119,26 +120,31 @@ TEST_F(JustBeforeTheGate, a_prepared_transaction_ends_the_attempt) {
     audit();
 }
 
+/// Calls `act` in each attempt, once, behind the closed gate and before the barrier is read.
+StepWatch before_the_barrier(std::function<void()> act) {
+    return [act = std::move(act), closed = false](const SwitchStep& step, StepMoment moment) mutable {
+        if (moment != StepMoment::before) return;
+        if (std::holds_alternative<step::CloseGate>(step)) closed = true;
+        const bool barrier =
+            std::holds_alternative<step::ReadFacts>(step) || std::holds_alternative<step::CatchUp>(step);
+        if (barrier && std::exchange(closed, false)) act();
+    };
+}
+
 /// With synchronous_commit off a commit is acknowledged long before it is flushed, and a walsender sends what is
 /// flushed. It is made behind the closed gate, where nobody else's commit flushes it.
 TEST_F(SwitchingTest, what_was_acknowledged_before_it_was_flushed_is_carried) {
     server(Side::blue).execute("ALTER SYSTEM SET wal_writer_delay = '10s'");
     server(Side::blue).execute("SELECT pg_reload_conf()");
     int committed = 0;
-    bool closed = false;
-    const StepWatch commit = [&](const SwitchStep& step, StepMoment moment) {
-        if (moment != StepMoment::before) return;
-        if (std::holds_alternative<step::CloseGate>(step)) closed = true;
-        const bool barrier =
-            std::holds_alternative<step::ReadFacts>(step) || std::holds_alternative<step::CatchUp>(step);
-        if (!barrier || !std::exchange(closed, false)) return;
+    const StepWatch commit = before_the_barrier([&] {
         server(Side::blue)
             .execute(fmt::format(
                          "BEGIN READ WRITE; SET LOCAL synchronous_commit = off; INSERT INTO ledger (writer, n) VALUES "
                          "(1000, {}); COMMIT",
                          ++committed),
                      "app");
-    };
+    });
     SwitchOptions patient = options();
     patient.max_pause = Milliseconds(5000);
     Switcher switcher(process_->cluster, process_->plane, process_->state_file, commit);
@@ -301,13 +307,7 @@ TEST_F(TwoDatabases, wait_for_nobody_to_flush_what_they_have_caught_up_with) {
     const NobodyFlushes blue(server(Side::blue));
     const NobodyFlushes green(server(Side::green));
     int committed = 0;
-    bool closed = false;
-    const StepWatch commit = [&](const SwitchStep& step, StepMoment moment) {
-        if (moment != StepMoment::before) return;
-        if (std::holds_alternative<step::CloseGate>(step)) closed = true;
-        const bool barrier =
-            std::holds_alternative<step::ReadFacts>(step) || std::holds_alternative<step::CatchUp>(step);
-        if (!barrier || !std::exchange(closed, false)) return;
+    const StepWatch commit = before_the_barrier([&] {
         ++committed;
         for (const std::string& database : databases_) {
             server(Side::blue)
@@ -318,7 +318,7 @@ TEST_F(TwoDatabases, wait_for_nobody_to_flush_what_they_have_caught_up_with) {
                     database);
         }
         server(Side::blue).execute("SELECT pg_logical_emit_message(true, 'nobody', 'carries this')");
-    };
+    });
     SwitchOptions patient = options();
     patient.max_pause = Milliseconds(60'000);
     patient.deadline = Milliseconds(90'000);
