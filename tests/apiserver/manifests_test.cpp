@@ -11,8 +11,7 @@ namespace {
 
 TEST(Manifests, AreAcceptedByTheServer) {
     ControlPlane plane;
-    plane.must({"apply", "-f", manifest("crd.yaml")});
-    plane.must({"wait", "--for=condition=Established", "crd/pgupgrades.turnout.internal", "--timeout=60s"});
+    define_upgrades(plane);
     for (const char* folder : {"", "sample"}) {
         const bench::Exit exit = plane.kubectl({"apply", "--dry-run=server", "-k", manifest(folder)});
         EXPECT_TRUE(exit.done()) << exit.err;
@@ -22,8 +21,7 @@ TEST(Manifests, AreAcceptedByTheServer) {
 
 TEST(Manifests, TheSchemaRefusesWhatCannotBe) {
     ControlPlane plane;
-    plane.must({"apply", "-f", manifest("crd.yaml")});
-    plane.must({"wait", "--for=condition=Established", "crd/pgupgrades.turnout.internal", "--timeout=60s"});
+    define_upgrades(plane);
     for (const auto& [spec, field] :
          {std::pair<std::string, std::string>{R"({"olddbhost":"x","credentials":{"secretName":"s"}})", "spec.image"},
           {R"({"image":"postgres:17","olddbhost":"x","olddbport":70000,"credentials":{"secretName":"s"}})",

@@ -48,9 +48,18 @@ json::object upgrade(const ControlPlane& plane) {
 
 std::string manifest(const std::string& name) { return std::string(TURNOUT_SOURCE_DIR) + "/deploy/kubernetes/" + name; }
 
-Stage::Stage() {
+void define_upgrades(const ControlPlane& plane) {
     plane.must({"apply", "-f", manifest("crd.yaml")});
-    plane.must({"wait", "--for=condition=Established", "crd/pgupgrades.turnout.internal", "--timeout=60s"});
+    const std::vector<std::string> wait{"wait", "--for=condition=Established", "crd/pgupgrades.turnout.internal",
+                                        "--timeout=60s"};
+    // It ends at once while there are no conditions at all.
+    for (int tries = 0; tries < 20; ++tries)
+        if (plane.kubectl(wait).done()) return;
+    plane.must(wait);
+}
+
+Stage::Stage() {
+    define_upgrades(plane);
     plane.must({"apply", "-f", manifest("rbac.yaml")});
     plane.give_token();
     plane.must({"create", "secret", "generic", "postgres-superuser", "--from-literal=username=postgres",

@@ -75,4 +75,7 @@ class Stage {
 /// The path of a file in deploy/kubernetes.
 std::string manifest(const std::string& name);
 
+/// Applies the CRD, and returns when the API server knows PgUpgrades. Throws std::runtime_error.
+void define_upgrades(const ControlPlane& plane);
+
 }  // namespace turnout::apiserver
