@@ -316,7 +316,7 @@ class DataPlane {
     /// From now on clients are served by `side`. Only at start, after recovery; a switch uses open_to().
     virtual void serve(Side side, std::uint64_t generation) = 0;
 
-    /// Nobody is served: sessions are ended with 57P01, new ones get 57P03 with this message and hint.
+    /// Nobody is served: sessions are ended with 57P01; new ones and logins under way get 57P03, this message and hint.
     virtual void serve_nobody(std::string message, std::string hint) = 0;
 
     /// Replaces what RELOAD may change (TLS files, auth, limits, databases, side addresses); all or nothing: returns

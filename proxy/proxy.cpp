@@ -146,8 +146,7 @@ class Proxy final : public control::DataPlane {
     void serve_nobody(std::string message, std::string hint) override {
         shared_.refuse({std::move(message), std::move(hint)});
         shared_.served.store(false);
-        auto gather = std::make_shared<Gather<std::size_t>>(workers_.size(), [](auto) {});
-        for_each_worker([gather](Worker& worker) { worker.end_sessions(true, gather); });
+        for_each_worker([](Worker& worker) { worker.end_served(); });
     }
 
     std::optional<std::string> reload(const control::DataPlaneSettings& settings) override {

@@ -150,6 +150,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     Task<BackendResult> open_unfenced(Side side);
     Task<bool> open_first_backend();
     Task<control::RoleAnswer> look_up_anywhere();
+    bool is_served();
     bool may_take_slot(const control::RoleFacts& role);
     Task<bool> greet();
     Parameters startup_for(const control::RoleFacts& role) const;

@@ -62,11 +62,7 @@ Task<bool> Session::log_in() {
         co_return false;
     }
     const bool console = wants_console();
-    if (!console && !shared.served.load()) {
-        const Refusal refusal = shared.refusal();
-        refuse("57P03", refusal.message, {}, refusal.hint);
-        co_return false;
-    }
+    if (!console && !is_served()) co_return false;
     if (shared.clients.load() > runtime_->settings.max_client_connections) {
         refuse("53300", "sorry, too many clients already", {},
                "Raise max_client_connections in the [proxy] section of turnout.toml.");
@@ -106,6 +102,14 @@ Task<control::RoleAnswer> Session::look_up_anywhere() {
     if (std::holds_alternative<control::RoleUnknown>(answer) && wants_console())
         answer = co_await look_up_role(other(side));
     co_return answer;
+}
+
+/// False: nobody is, and the client has been told.
+bool Session::is_served() {
+    if (worker_.shared().served.load()) return true;
+    const Refusal refusal = worker_.shared().refusal();
+    refuse("57P03", refusal.message, {}, refusal.hint);
+    return false;
 }
 
 /// As PostgreSQL keeps superuser_reserved_connections and reserved_connections. False: the client has been refused.
@@ -312,7 +316,7 @@ Task<bool> Session::open_first_backend() {
         const auto left = login_timer_.expiry() - control::Clock::now();
         login_timer_.cancel();
         const bool may = co_await wait_for_permission();
-        if (!may) co_return false;
+        if (!may || !is_served()) co_return false;
         bound_login(left);
         const Side side = worker_.shared().gate.view().side;
         set_busy(true);

@@ -432,4 +432,13 @@ void Worker::end_sessions(bool now, const CountGather& gather) {
     gather->contribute(sessions_.size() - of_console);
 }
 
+void Worker::end_served() {
+    auto sessions = sessions_;
+    for (auto& [id, session] : sessions) {
+        if (session->of_console()) continue;
+        if (session->logged_in() || !session->safe())
+            session->end("57P01", "terminating connection due to administrator command", "");
+    }
+}
+
 }  // namespace turnout::proxy

@@ -110,6 +110,9 @@ class Worker {
     void views(const ViewsGather& gather);
     /// Ends everyone but the clients of the console: at their safe points, or `now`.
     void end_sessions(bool now, const CountGather& gather);
+    /// Nobody is served any more, as Shared::served says already: ends everyone who has a server, or is about to.
+    /// Whoever is still saying who he is goes on, and is told why he is refused where others are.
+    void end_served();
     /// Other settings have been published.
     void settings_changed();
 
