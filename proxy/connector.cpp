@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/startup.hpp"
+#include "proxy/blocking.hpp"
 #include "proxy/deadline.hpp"
 
 namespace turnout::proxy {
@@ -31,26 +32,45 @@ Peer unix_peer(const control::Endpoint& endpoint) {
     return peer;
 }
 
+Peer tcp_peer(const asio::ip::tcp::endpoint& endpoint, const std::string& host) {
+    Peer peer;
+    std::memcpy(&peer.address, endpoint.data(), endpoint.size());
+    peer.size = static_cast<socklen_t>(endpoint.size());
+    peer.host = host;
+    return peer;
+}
+
+struct Found {
+    boost::system::error_code failed;
+    std::vector<asio::ip::tcp::endpoint> endpoints;
+};
+
 Task<std::vector<Peer>> resolve(asio::io_context& context, control::Endpoint endpoint, std::string& error) {
     std::vector<Peer> peers;
     if (!endpoint.host.empty() && endpoint.host.front() == '/' && endpoint.hostaddr.empty()) {
         peers.push_back(unix_peer(endpoint));
         co_return peers;
     }
-    asio::ip::tcp::resolver resolver(context);
-    // Named, because GCC 12 destroys temporaries of a co_await expression twice.
-    const std::string port = std::to_string(endpoint.port);
     std::string name = endpoint.hostaddr.empty() ? endpoint.host : endpoint.hostaddr;
     if (name.empty()) name = "localhost";
-    auto [failed, results] = co_await resolver.async_resolve(name, port, as_value);
-    if (failed) error = fmt::format("could not resolve host \"{}\": {}", name, failed.message());
-    for (const auto& result : results) {
-        Peer peer;
-        std::memcpy(&peer.address, result.endpoint().data(), result.endpoint().size());
-        peer.size = static_cast<socklen_t>(result.endpoint().size());
-        peer.host = endpoint.host;
-        peers.push_back(peer);
+    boost::system::error_code failed;
+    const asio::ip::address number = asio::ip::make_address(name, failed);
+    if (!failed) {
+        peers.push_back(tcp_peer({number, endpoint.port}, endpoint.host));
+        co_return peers;
     }
+    auto look_up = [name, port = std::to_string(endpoint.port)] {
+        Found found;
+        asio::io_context here;
+        asio::ip::tcp::resolver resolver(here);
+        for (const auto& one : resolver.resolve(name, port, found.failed)) found.endpoints.push_back(one.endpoint());
+        return found;
+    };
+    // Named, because GCC 12 destroys temporaries of a co_await expression twice.
+    auto looking = run_blocking(context, std::move(look_up));
+    const Found found = co_await std::move(looking);
+    if (found.failed) error = fmt::format("could not resolve host \"{}\": {}", name, found.failed.message());
+    for (const auto& one : found.endpoints) peers.push_back(tcp_peer(one, endpoint.host));
     co_return peers;
 }
 
@@ -64,10 +84,13 @@ Task<std::unique_ptr<Stream>> dial(asio::io_context& context, const Peer& peer, 
         co_return nullptr;
     }
     tune_socket(fd, family, address.tcp);
+    // A loop that watched it before this would be told that it is not connected.
+    const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&peer.address), peer.size) == 0;
+    const int reason = errno;
     auto stream = std::make_unique<Stream>(context, fd, family);
-    if (::connect(fd, reinterpret_cast<const sockaddr*>(&peer.address), peer.size) != 0) {
-        if (errno != EINPROGRESS && errno != EAGAIN) {
-            error = std::strerror(errno);
+    if (!connected) {
+        if (reason != EINPROGRESS && reason != EAGAIN) {
+            error = std::strerror(reason);
             co_return nullptr;
         }
         const Deadline deadline(context, address.connect_timeout, *stream);

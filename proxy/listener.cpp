@@ -113,49 +113,43 @@ std::vector<BoundSocket> bind_all(const std::string& address) {
 }
 
 Listener::Listener(boost::asio::io_context& context, BoundSocket bound, Accepted accepted)
-    : socket_(context),
+    : loop_(EventLoop::of(context)),
+      fd_(bound.fd),
       pause_(context),
       accepted_(std::move(accepted)),
       family_(bound.family),
-      path_(std::move(bound.path)) {
-    socket_.assign(bound.fd);
-}
+      path_(std::move(bound.path)) {}
 
 Listener::~Listener() { stop(); }
 
-void Listener::start() { wait(); }
+void Listener::start() {
+    if (!loop_.add(fd_, *this))
+        throw std::runtime_error(fmt::format("cannot wait for clients: {}", std::strerror(errno)));
+}
 
 void Listener::stop() {
-    if (!socket_.is_open()) return;
-    boost::system::error_code ignored;
+    if (fd_ < 0) return;
     pause_.cancel();
-    socket_.close(ignored);
+    loop_.remove(fd_, *this);
+    ::close(std::exchange(fd_, -1));
     if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-void Listener::wait() {
-    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                       [self = shared_from_this()](boost::system::error_code error) {
-                           if (!error) self->accept_all();
-                       });
-}
+void Listener::on_events(std::uint32_t /*events*/) { accept_all(); }
 
 void Listener::accept_all() {
     for (;;) {
-        const int fd = ::accept4(socket_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+        if (fd < 0) {
+            // Out of descriptors or memory, or out of order: those who wait meanwhile are not told anew.
             spdlog::error("cannot accept a client: {}", std::strerror(errno));
-            pause_.expires_after(std::chrono::milliseconds(100));
-            pause_.async_wait([self = shared_from_this()](boost::system::error_code error) {
-                if (!error) self->wait();
-            });
+            pause_.after(std::chrono::milliseconds(100), [this] { accept_all(); });
             return;
         }
-        if (fd < 0) break;
         accepted_(fd, family_);
     }
-    wait();
 }
 
 }  // namespace turnout::proxy

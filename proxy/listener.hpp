@@ -2,14 +2,12 @@
 // unevenly, and does not exist for Unix sockets.)
 #pragma once
 
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
+
+#include "proxy/event_loop.hpp"
 
 namespace turnout::proxy {
 
@@ -26,7 +24,7 @@ struct BoundSocket {
 std::vector<BoundSocket> bind_all(const std::string& address);
 
 /// One listening socket. Lives on the thread of its io_context; destroyed there or after that thread has ended.
-class Listener : public std::enable_shared_from_this<Listener> {
+class Listener final : private EventLoop::Watcher {
   public:
     /// Called with each accepted, non-blocking socket and its family.
     using Accepted = std::function<void(int socket, int family)>;
@@ -38,11 +36,12 @@ class Listener : public std::enable_shared_from_this<Listener> {
     void stop();
 
   private:
-    void wait();
+    void on_events(std::uint32_t events) override;
     void accept_all();
 
-    boost::asio::posix::stream_descriptor socket_;
-    boost::asio::steady_timer pause_;
+    EventLoop& loop_;
+    int fd_;
+    Timer pause_;
     Accepted accepted_;
     int family_ = 0;
     std::string path_;  ///< of a Unix socket

@@ -15,15 +15,15 @@ Session::Session(Worker& worker, int socket, int family, std::uint64_t id)
     : worker_(worker),
       id_(id),
       client_(worker.context(), socket, family),
-      address_(peer_name(socket)),
-      local_(peer_is_local(socket)),
+      address_(peer_name(client_.socket())),
+      local_(peer_is_local(client_.socket())),
       runtime_(worker.shared().runtime()),
       login_timer_(worker.context()),
       may_go_on_(worker.context()),
       replied_(worker.context()),
       task_ended_(worker.context()),
       cancel_ended_(worker.context()) {
-    tune_socket(socket, family, runtime_->settings.tcp);
+    tune_socket(client_.socket(), family, runtime_->settings.tcp);
     worker_.counters().phases[static_cast<std::size_t>(phase_)].add();
 }
 

@@ -3,6 +3,7 @@
 // Coroutines of a session:
 //   run()            login, then the pump from the client; its end is the session's end
 //   read_backend()   one per backend: the present one forwards to the client, others are watched
+//                    (both sleep while bytes go their usual way: Stream::read_by() calls take_from_…() for each read)
 //   arm(), move…()   give it a backend on the standby, bring its state there, change over; never two at a time
 //
 //   bytes from the client:  socket -> worker's buffer -> [stash_ | inbox_] -> backend
@@ -13,7 +14,6 @@
 // let on, at a closed gate, up to its next Sync, Query or FunctionCall: otherwise a pipelined COMMIT, BEGIN never ends.
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <exception>
 #include <map>
@@ -34,6 +34,7 @@
 #include "proxy/carried_state.hpp"
 #include "proxy/client_authentication.hpp"
 #include "proxy/counters.hpp"
+#include "proxy/event_loop.hpp"
 #include "proxy/hba_rules.hpp"
 #include "proxy/session_list.hpp"
 #include "proxy/signal.hpp"
@@ -182,6 +183,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     // session_from_client.cpp
     enum class Hold { no, gate, reply };
     Task<void> pump_client();
+    Stream::Status take_from_client();
     Task<bool> work_off_inbox();
     Hold hold_back(char type) const;
     std::string_view forward(std::string_view bytes);
@@ -194,6 +196,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     // session_from_server.cpp
     void read_in_background(const std::shared_ptr<Backend>& backend);
     Task<void> read_backend(std::shared_ptr<Backend> backend);
+    Stream::Status take_from_backend(Backend& backend);
     bool relay(Backend& backend, char* data, std::size_t size);
     bool take_frame(Backend& backend, const protocol::Frame& frame, char* body, bool& forward);
     void note_tag(std::string_view tag);
@@ -284,7 +287,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     const bool local_;
     const control::Clock::time_point connected_ = control::Clock::now();
     std::shared_ptr<const Runtime> runtime_;
-    boost::asio::steady_timer login_timer_;
+    Timer login_timer_;
 
     // Identity, fixed once logged in.
     std::string user_, database_;

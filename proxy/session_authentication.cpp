@@ -9,6 +9,7 @@
 
 #include "protocol/authentication.hpp"
 #include "protocol/errors.hpp"
+#include "proxy/blocking.hpp"
 #include "proxy/random.hpp"
 #include "proxy/session.hpp"
 #include "proxy/worker.hpp"
@@ -38,6 +39,27 @@ control::AuthMethod asked_method(HbaMethod method) {
         case HbaMethod::reject: break;
     }
     return control::AuthMethod::scram;
+}
+
+/// What an address is called, if that name leads back to it; else an empty string.
+std::string name_that_leads_back(const std::string& address) {
+    boost::asio::io_context here;
+    boost::asio::ip::tcp::resolver resolver(here);
+    boost::system::error_code failed;
+    const auto number = boost::asio::ip::make_address(address, failed);
+    if (failed) return {};
+    const auto names = resolver.resolve(boost::asio::ip::tcp::endpoint(number, 0), failed);
+    if (failed || names.empty()) return {};
+    const std::string name = names.begin()->host_name();
+    // The resolver gives the number back where there is no name.
+    if (parse_net_address(name)) return {};
+    const auto addresses = resolver.resolve(name, "", failed);
+    if (failed) return {};
+    for (const auto& one : addresses) {
+        if (one.endpoint().address() == number) return name;
+    }
+    spdlog::info("{} is called \"{}\", which has other addresses", address, name);
+    return {};
 }
 
 }  // namespace
@@ -80,24 +102,8 @@ std::optional<Session::Reason> Session::why_not_this_role(const control::RoleFac
 /// What the client's address is called, if that name leads back to the address: whoever rules over his own reverse
 /// zone can call himself anything.
 Task<std::string> Session::look_up_host_name(NetAddress address) {
-    boost::asio::ip::tcp::resolver resolver(worker_.context());
-    boost::system::error_code bad;
-    const auto number = boost::asio::ip::make_address(to_string(address), bad);
-    if (bad) co_return std::string();
-    const boost::asio::ip::tcp::endpoint endpoint(number, 0);
-    auto [no_name, names] = co_await resolver.async_resolve(endpoint, as_value);
-    if (no_name || names.empty()) co_return std::string();
-    std::string name = names.begin()->host_name();
-    // The resolver gives the number back where there is no name.
-    if (parse_net_address(name)) co_return std::string();
-    const std::string port;
-    auto [no_address, addresses] = co_await resolver.async_resolve(name, port, as_value);
-    if (no_address) co_return std::string();
-    for (const auto& one : addresses) {
-        if (one.endpoint().address() == number) co_return name;
-    }
-    spdlog::info("{} is called \"{}\", which has other addresses", to_string(address), name);
-    co_return std::string();
+    auto looking = run_blocking(worker_.context(), [text = to_string(address)] { return name_that_leads_back(text); });
+    co_return co_await std::move(looking);
 }
 
 /// The first rule of the hba_file that fits, or, without one, what [auth] asks of everybody. Nothing: the client is

@@ -25,41 +25,42 @@ void append_cancelled(std::string& out) {
 }  // namespace
 
 Task<void> Session::pump_client() {
-    while (!closing_) {
-        if (!inbox_.empty()) {
-            // A statement that was cancelled, to be run again.
-            const bool go_on = co_await work_off_inbox();
-            if (!go_on) co_return;
-            continue;
+    Stream::Status status = Stream::Status::want_read;
+    const Stream::Reader reader = [&] {
+        status = take_from_client();
+        return status == Stream::Status::want_read && inbox_.empty() && to_server_.empty();
+    };
+    while (!closing_ && status != Stream::Status::closed && status != Stream::Status::failed) {
+        bool go_on = true;
+        if (!inbox_.empty() || !to_server_.empty()) {  // or a statement that was cancelled, to be run again
+            go_on = co_await work_off_inbox();
+        } else if (status == Stream::Status::want_write) {
+            status = Stream::Status::want_read;
+            go_on = co_await client_.wait(Stream::Status::want_write);
+        } else {
+            go_on = co_await client_.read_by(reader);
         }
-        if (!client_.pending()) {
-            const bool ready = co_await client_.wait(Stream::Status::want_read);
-            if (!ready) co_return;
-            if (!inbox_.empty()) continue;
-        }
-        std::vector<char>& buffer = worker_.buffer();
-        const Stream::Io io = client_.read(buffer.data() + stash_.size(), buffer.size() - stash_.size());
-        if (io.status == Stream::Status::want_read) continue;
-        if (io.status == Stream::Status::want_write) {
-            const bool ready = co_await client_.wait(io.status);
-            if (!ready) co_return;
-            continue;
-        }
-        if (io.status == Stream::Status::failed) client_.close();  // nobody is there to hear an answer
-        if (io.status != Stream::Status::ok) co_return;
-        traffic_->client_bytes.add(io.bytes);
-        std::string_view bytes(buffer.data(), stash_.size() + io.bytes);
-        if (!stash_.empty()) {
-            std::memcpy(buffer.data(), stash_.data(), stash_.size());
-            std::string().swap(stash_);
-        }
-        const std::string_view rest = forward(bytes);
-        if (ended_by_client_ || closing_) co_return;
-        if (rest.empty() && to_server_.empty()) continue;
-        inbox_.assign(rest);
-        const bool go_on = co_await work_off_inbox();
         if (!go_on) co_return;
     }
+    if (status == Stream::Status::failed) client_.close();  // nobody is there to hear an answer
+}
+
+/// One read, sent on as far as it may go; what must wait goes into the inbox. Says what to wait for before the next
+/// one.
+Stream::Status Session::take_from_client() {
+    std::vector<char>& buffer = worker_.buffer();
+    const Stream::Io io = client_.read(buffer.data() + stash_.size(), Worker::kReadSize);
+    if (io.status != Stream::Status::ok) return io.status;
+    traffic_->client_bytes.add(io.bytes);
+    const std::string_view bytes(buffer.data(), stash_.size() + io.bytes);
+    if (!stash_.empty()) {
+        std::memcpy(buffer.data(), stash_.data(), stash_.size());
+        std::string().swap(stash_);
+    }
+    const std::string_view rest = forward(bytes);
+    if (ended_by_client_ || closing_) return Stream::Status::closed;
+    inbox_.assign(rest);
+    return Stream::Status::want_read;
 }
 
 /// Forwards what had to wait, and what a full socket did not take. False: the session is over.

@@ -4,7 +4,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/endian/conversion.hpp>
 #include <cstring>
 
@@ -35,35 +34,41 @@ void Session::read_in_background(const std::shared_ptr<Backend>& backend) {
 
 Task<void> Session::read_backend(std::shared_ptr<Backend> backend) {
     Stream& stream = *backend->stream;
-    while (!closing_ && stream.open()) {
-        if (!stream.pending()) {
-            const bool ready = co_await stream.wait(Stream::Status::want_read);
-            if (!ready) break;
+    Stream::Status status = Stream::Status::want_read;
+    // Back-pressure: nothing more is read from this server until the client has taken what there is.
+    const auto client_is_full = [&] { return !to_client_.empty() && backend == current_; };
+    const Stream::Reader reader = [&] {
+        status = take_from_backend(*backend);
+        return status == Stream::Status::want_read && !client_is_full();
+    };
+    while (!closing_ && stream.open() && status != Stream::Status::closed && status != Stream::Status::failed) {
+        bool go_on = true;
+        if (client_is_full()) {
+            go_on = co_await flush_client();
+        } else if (status == Stream::Status::want_write) {
+            status = Stream::Status::want_read;
+            go_on = co_await stream.wait(Stream::Status::want_write);
+        } else {
+            go_on = co_await stream.read_by(reader);
         }
-        std::vector<char>& buffer = worker_.buffer();
-        const std::size_t kept = backend->stash.size();
-        const Stream::Io io = stream.read(buffer.data() + kept, buffer.size() - kept);
-        if (io.status == Stream::Status::want_read) continue;
-        if (io.status == Stream::Status::want_write) {
-            const bool ready = co_await stream.wait(io.status);
-            if (!ready) break;
-            continue;
-        }
-        if (io.status != Stream::Status::ok) break;
-        traffic_->server_bytes.add(io.bytes);
-        if (kept > 0) {
-            std::memcpy(buffer.data(), backend->stash.data(), kept);
-            std::string().swap(backend->stash);
-        }
-        if (!relay(*backend, buffer.data(), kept + io.bytes)) break;
-        if (!to_client_.empty() && backend == current_) {
-            // Back-pressure: nothing more is read from this server until the client has taken what there is.
-            const bool ok = co_await flush_client();
-            if (!ok) break;
-        }
+        if (!go_on) break;
     }
     stream.close();
     backend_lost(backend);
+}
+
+/// One read, sent on. Says what to wait for before the next one.
+Stream::Status Session::take_from_backend(Backend& backend) {
+    std::vector<char>& buffer = worker_.buffer();
+    const std::size_t kept = backend.stash.size();
+    const Stream::Io io = backend.stream->read(buffer.data() + kept, Worker::kReadSize);
+    if (io.status != Stream::Status::ok) return io.status;
+    traffic_->server_bytes.add(io.bytes);
+    if (kept > 0) {
+        std::memcpy(buffer.data(), backend.stash.data(), kept);
+        std::string().swap(backend.stash);
+    }
+    return relay(backend, buffer.data(), kept + io.bytes) ? Stream::Status::want_read : Stream::Status::failed;
 }
 
 /// Takes what a backend has sent, message by message, and forwards runs of them as they stand in the buffer. False: the

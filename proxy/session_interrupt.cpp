@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "protocol/errors.hpp"
 #include "protocol/frontend_messages.hpp"
@@ -129,15 +128,16 @@ Task<void> Session::interrupt(std::optional<std::uint64_t> locks, bool only_to_r
     interrupt_answered_ = kept_back_cancelled_ = client_cancelled_ = false;
     keeping_back_ = again.possible;
     const std::string batch(again.possible ? batch_.bytes() : std::string_view());
-    boost::asio::steady_timer pause(worker_.context());
+    Signal paused(worker_.context());
+    Timer pause(worker_.context());
     while (!interrupt_answered_ && !closing_ && backend == current_ && backend->stream->open()) {
         if (worker_.shared().gate.view().state != Gate::State::open) {
             co_await send_cancel(worker_.context(), backend->side, runtime_, backend->peer, backend->stream->tls(),
                                  backend->pid, backend->key);
         }
         if (interrupt_answered_) break;
-        pause.expires_after(kNextCancel);
-        co_await pause.async_wait(as_value);
+        pause.after(kNextCancel, [&paused] { paused.notify(); });
+        co_await paused.wait();
     }
     if (closing_ || backend != current_ || !backend->stream->open()) {
         interrupting_ = keeping_back_ = false;

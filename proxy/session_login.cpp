@@ -32,10 +32,8 @@ bool says_read_only(const Parameters& startup) {
 
 /// PostgreSQL's authentication_timeout: the login has so long from now on.
 void Session::bound_login(control::Clock::duration left) {
-    login_timer_.expires_after(left);
-    login_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
-        auto self = weak.lock();
-        if (!error && self && !self->logged_in()) self->login_timed_out();
+    login_timer_.after(left, [this] {
+        if (!logged_in()) login_timed_out();
     });
 }
 
@@ -254,11 +252,13 @@ Task<void> Session::serve_cancel_request(std::int32_t pid, std::string secret) {
     // does.
     auto done = std::make_shared<Signal>(worker_.context());
     Worker& mine = worker_;
-    boost::asio::io_context& context = target->worker_.context();
+    Worker& its = target->worker_;
     // It is let go there, too: this may be the last that holds it.
-    boost::asio::co_spawn(
-        context, [target = std::move(target)] { return target->cancel(); },
-        [&mine, done](std::exception_ptr) { mine.post([done] { done->notify(); }); });
+    its.post([&mine, &its, done, target = std::move(target)]() mutable {
+        boost::asio::co_spawn(
+            its.context(), [target = std::move(target)] { return target->cancel(); },
+            [&mine, done](std::exception_ptr) { mine.post([done] { done->notify(); }); });
+    });
     co_await done->wait();
 }
 

@@ -17,16 +17,16 @@
 #include <cerrno>
 #include <chrono>
 #include <climits>
+#include <iterator>
+#include <utility>
 
 namespace turnout::proxy {
 
 namespace asio = boost::asio;
 
-Stream::Stream(asio::io_context& context, int socket, int family) : socket_(context), fd_(socket), family_(family) {
-    boost::system::error_code ignored;
-    socket_.assign(asio::generic::stream_protocol(family, 0), socket, ignored);
-    // The descriptor is non-blocking already; this tells Asio, so that it does not ask the kernel at each wait.
-    socket_.native_non_blocking(true, ignored);
+Stream::Stream(asio::io_context& context, int socket, int family)
+    : context_(context), loop_(EventLoop::of(context)), fd_(socket), family_(family) {
+    if (!loop_.add(fd_, *this)) close();
 }
 
 Stream::~Stream() { close(); }
@@ -39,10 +39,13 @@ Stream::Io Stream::read(void* data, std::size_t size) noexcept {
     }
     for (;;) {
         const ssize_t n = ::recv(fd_, data, size, 0);
-        if (n > 0) return {Status::ok, static_cast<std::size_t>(n)};
+        if (n > 0) {
+            readable_ = hung_up_ || static_cast<std::size_t>(n) == size;
+            return {Status::ok, static_cast<std::size_t>(n)};
+        }
         if (n == 0) return {Status::closed, 0};
         if (errno == EINTR) continue;
-        return {errno == EAGAIN || errno == EWOULDBLOCK ? Status::want_read : Status::failed, 0};
+        return {errno == EAGAIN || errno == EWOULDBLOCK ? blocked(Status::want_read) : Status::failed, 0};
     }
 }
 
@@ -54,32 +57,102 @@ Stream::Io Stream::write(const void* data, std::size_t size) noexcept {
     }
     for (;;) {
         const ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL);
-        if (n >= 0) return {n > 0 ? Status::ok : Status::want_write, static_cast<std::size_t>(n)};
+        if (n >= 0) return {n > 0 ? Status::ok : blocked(Status::want_write), static_cast<std::size_t>(n)};
         if (errno == EINTR) continue;
-        return {errno == EAGAIN || errno == EWOULDBLOCK ? Status::want_write : Status::failed, 0};
+        return {errno == EAGAIN || errno == EWOULDBLOCK ? blocked(Status::want_write) : Status::failed, 0};
     }
 }
 
-Stream::Io Stream::tls_result(int result) const noexcept {
+Stream::Io Stream::tls_result(int result) noexcept {
     if (result > 0) return {Status::ok, static_cast<std::size_t>(result)};
     switch (SSL_get_error(ssl_, result)) {
-        case SSL_ERROR_WANT_READ: return {Status::want_read, 0};
-        case SSL_ERROR_WANT_WRITE: return {Status::want_write, 0};
+        case SSL_ERROR_WANT_READ: return {blocked(Status::want_read), 0};
+        case SSL_ERROR_WANT_WRITE: return {blocked(Status::want_write), 0};
         case SSL_ERROR_ZERO_RETURN: return {Status::closed, 0};
         default: return {Status::failed, 0};
     }
 }
 
+/// The kernel has just said so; what it says next is told by the loop.
+Stream::Status Stream::blocked(Status want) noexcept {
+    (want == Status::want_write ? writable_ : readable_) = false;
+    return want;
+}
+
+void Stream::on_events(std::uint32_t events) {
+    constexpr std::uint32_t over = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if (events == 0) comes_again_ = false;
+    if ((events & over) != 0) hung_up_ = true;
+    if ((events & (EPOLLIN | over)) != 0) readable_ = true;
+    std::vector<Suspended> ready;
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
+        writable_ = true;
+        if (!to_write_.empty()) {
+            loop_.change(fd_, *this, 0);
+            ready.swap(to_write_);
+        }
+    }
+    if (may_read()) {
+        if (reader_ != nullptr) {
+            call_reader();
+        } else {
+            std::move(to_read_.begin(), to_read_.end(), std::back_inserter(ready));
+            to_read_.clear();
+        }
+    }
+    // The first may end this object.
+    for (Suspended& waiter : ready) waiter.resume();
+}
+
+/// At most one read at a time, so that no stream keeps the others waiting.
+void Stream::call_reader() {
+    if ((*reader_)()) {
+        come_again();
+        return;
+    }
+    reader_ = nullptr;
+    resume_later(to_read_);
+}
+
+void Stream::come_again() {
+    if (fd_ < 0 || !may_read() || std::exchange(comes_again_, true)) return;
+    loop_.again(*this);
+}
+
+void Stream::resume_later(std::vector<Suspended>& waiters) {
+    for (Suspended& waiter : std::exchange(waiters, {})) waiter.resume_later(context_);
+}
+
 Task<bool> Stream::wait(Status want) {
     if (fd_ < 0) co_return false;
-    const auto kind = want == Status::want_write ? Socket::wait_write : Socket::wait_read;
-    auto [error] = co_await socket_.async_wait(kind, as_value);
-    co_return (!error || error == boost::asio::error::operation_aborted) && fd_ >= 0;
+    if (want == Status::want_write) {
+        if (writable_) co_return true;
+        if (to_write_.empty()) loop_.change(fd_, *this, EPOLLOUT);
+        co_await suspend([this](Suspended waiter) { to_write_.push_back(std::move(waiter)); });
+    } else {
+        if (may_read()) co_return true;
+        co_await suspend([this](Suspended waiter) { to_read_.push_back(std::move(waiter)); });
+    }
+    co_return fd_ >= 0;
+}
+
+Task<bool> Stream::read_by(const Reader& reader) {
+    if (fd_ < 0) co_return false;
+    if (may_read()) {
+        if (!reader()) co_return fd_ >= 0;
+        if (fd_ < 0) co_return false;
+        come_again();
+    }
+    reader_ = &reader;
+    co_await suspend([this](Suspended waiter) { to_read_.push_back(std::move(waiter)); });
+    reader_ = nullptr;
+    co_return fd_ >= 0;
 }
 
 void Stream::interrupt() noexcept {
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    reader_ = nullptr;
+    resume_later(to_read_);
+    resume_later(to_write_);
 }
 
 Task<bool> Stream::read_exactly(void* data, std::size_t size) {
@@ -118,6 +191,7 @@ Task<int> Stream::peek() {
         const ssize_t n = fd_ < 0 ? 0 : ::recv(fd_, &byte, 1, MSG_PEEK);
         if (n == 1) co_return byte;
         if (n == 0 || (errno != EAGAIN && errno != EINTR)) co_return -1;
+        if (errno == EAGAIN) blocked(Status::want_read);
         const bool ready = co_await wait(Status::want_read);
         if (!ready) co_return -1;
     }
@@ -181,9 +255,9 @@ void Stream::close() noexcept {
         SSL_free(ssl_);
         ssl_ = nullptr;
     }
-    boost::system::error_code ignored;
-    socket_.close(ignored);
-    fd_ = -1;
+    loop_.remove(fd_, *this);
+    ::close(std::exchange(fd_, -1));
+    interrupt();
 }
 
 std::size_t unread_bytes(int socket) {

@@ -1,18 +1,19 @@
-// A non-blocking socket, with or without TLS on it. OpenSSL works on the socket itself (SSL_set_fd): it holds buffers
-// only while bytes are in them (SSL_MODE_RELEASE_BUFFERS), 14 KB a session instead of the 71 KB of a pair of memory
-// BIOs.
+// A non-blocking socket, with or without TLS on it, registered once with its worker's loop. OpenSSL works on the socket
+// itself (SSL_set_fd): it holds buffers only while bytes are in them (SSL_MODE_RELEASE_BUFFERS), 14 KB a session
+// instead of the 71 KB of a pair of memory BIOs.
 #pragma once
 
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "control/data_plane.hpp"
+#include "proxy/event_loop.hpp"
 #include "proxy/signal.hpp"
 
 struct ssl_st;
@@ -20,9 +21,9 @@ struct ssl_ctx_st;
 
 namespace turnout::proxy {
 
-/// A connected stream socket of any family. Used by the thread of its io_context only. Waiting for reading and waiting
-/// for writing may overlap; two waits of one kind may not. close() ends every wait.
-class Stream {
+/// A connected stream socket of any family. Used by the thread of its io_context only. Waits may overlap, but only one
+/// at a time reads. close() ends every wait.
+class Stream final : private EventLoop::Watcher {
   public:
     enum class Status : std::uint8_t { ok, want_read, want_write, closed, failed };
     /// bytes is meaningful when status is ok, and then greater than 0.
@@ -43,6 +44,13 @@ class Stream {
 
     /// Waits until the socket is ready as `want_read` or `want_write` asks; false when it was closed meanwhile.
     Task<bool> wait(Status want);
+
+    /// Takes what there is with one read(), if that is possible now. True: it shall be called when there is more.
+    using Reader = std::function<bool()>;
+    /// Calls `reader` whenever there is, or may be, something to read, until that returns false. The coroutine sleeps
+    /// meanwhile: no byte that goes on its usual way wakes it. False when the socket was closed, and after interrupt()
+    /// true. `reader` may close the socket.
+    Task<bool> read_by(const Reader& reader);
     /// Ends the present waits as if the socket were ready: the next attempt tells.
     void interrupt() noexcept;
 
@@ -71,14 +79,27 @@ class Stream {
   private:
     static Task<std::string> no_host_name();
     Task<std::string> shake_hands();
-    Io tls_result(int result) const noexcept;
+    Io tls_result(int result) noexcept;
+    Status blocked(Status want) noexcept;
+    bool may_read() const noexcept { return readable_ || pending(); }
+    void on_events(std::uint32_t events) override;
+    void call_reader();
+    void come_again();
+    void resume_later(std::vector<Suspended>& waiters);
 
-    using Socket =
-        boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
-    Socket socket_;
+    boost::asio::io_context& context_;
+    EventLoop& loop_;
     int fd_;
     int family_;
     ssl_st* ssl_ = nullptr;
+    // What the kernel has told and no attempt has belied since. A read that brings less than it had room for has taken
+    // all: the next byte is told anew. Behind the peer's last byte nothing is.
+    bool readable_ = false;
+    bool writable_ = false;
+    bool hung_up_ = false;
+    bool comes_again_ = false;
+    const Reader* reader_ = nullptr;
+    std::vector<Suspended> to_read_, to_write_;
 };
 
 /// Bytes that the other end has sent and nobody has read; 0 for a socket that has gone.

@@ -10,12 +10,12 @@
 #include <boost/asio/detached.hpp>
 #include <cstdlib>
 
+#include "protocol/framing.hpp"
 #include "proxy/session.hpp"
 
 namespace turnout::proxy {
 namespace {
 
-constexpr std::size_t kBufferSize = 256 * 1024;
 constexpr std::size_t kNamed = 20;  // how many sessions a drain report names
 // Longer than a switch holds anybody, so that its window costs nothing more.
 constexpr control::Milliseconds kHeldLook{50};
@@ -24,8 +24,9 @@ constexpr control::Milliseconds kHeldLook{50};
 
 Worker::Worker(Shared& shared)
     : shared_(shared),
+      loop_(EventLoop::of(context_)),
       work_(context_.get_executor()),
-      buffer_(kBufferSize),
+      buffer_(kReadSize + protocol::FrameScanner::default_inspect_limit),
       gate_timer_(context_),
       idle_timer_(context_),
       press_timer_(context_),
@@ -37,7 +38,7 @@ void Worker::start() {
     post([this] { settings_changed(); });
     thread_ = std::thread([this] {
         pthread_setname_np(pthread_self(), "worker");
-        context_.run();
+        EventLoop::run(context_);
     });
 }
 
@@ -62,9 +63,7 @@ void Worker::settings_changed() {
     const control::Milliseconds timeout = shared_.runtime()->settings.client_idle_timeout;
     if (timeout.count() <= 0) return;
     const control::Milliseconds longest(1000), shortest(10);
-    idle_timer_.expires_after(std::clamp(timeout / 4, shortest, longest));
-    idle_timer_.async_wait([this, timeout](boost::system::error_code error) {
-        if (error) return;
+    idle_timer_.after(std::clamp(timeout / 4, shortest, longest), [this, timeout] {
         auto sessions = sessions_;
         for (auto& [id, session] : sessions) session->end_if_idle(timeout);
         settings_changed();
@@ -120,10 +119,8 @@ void Worker::hold(std::shared_ptr<Session> session) {
 /// asked who has hung up, for all of them at once.
 void Worker::watch_held() {
     if (std::exchange(watching_held_, true)) return;
-    held_timer_.expires_after(kHeldLook);
-    held_timer_.async_wait([this](boost::system::error_code error) {
+    held_timer_.after(kHeldLook, [this] {
         watching_held_ = false;
-        if (error) return;
         let_go_of_the_gone();
         if (!held_.empty()) watch_held();
     });
@@ -184,10 +181,9 @@ void Worker::clear_the_way() {
 
 /// The policy for long transactions: its time has come.
 void Worker::press_at(control::Clock::time_point at, std::uint64_t attempt) {
-    press_timer_.expires_at(at);
-    press_timer_.async_wait([this, attempt](boost::system::error_code error) {
+    press_timer_.at(at, [this, attempt] {
         const Gate::View gate = shared_.gate.view();
-        if (error || gate.attempt != attempt || gate.state == Gate::State::open) return;
+        if (gate.attempt != attempt || gate.state == Gate::State::open) return;
         cancels_ = close_.cancel_at.has_value();
         makes_read_only_ = !cancels_;
         for (const auto& session : stirred()) {
@@ -215,9 +211,7 @@ void Worker::answer_quiet() {
 /// claimed it, the worker watches that the claim is fed: a control that hangs there would hold everybody for ever.
 void Worker::watch_gate(std::uint64_t attempt, control::Clock::time_point at) {
     if (at == control::Clock::time_point::max()) return;
-    gate_timer_.expires_at(at);
-    gate_timer_.async_wait([this, attempt](boost::system::error_code error) {
-        if (error) return;
+    gate_timer_.at(at, [this, attempt] {
         shared_.gate.expire(attempt);
         const Gate::View gate = shared_.gate.view();
         if (gate.attempt != attempt || gate.state != Gate::State::claimed) return gate_changed();
@@ -379,7 +373,7 @@ Task<void> Worker::run_mover() {
         to_move_.pop_front();
         if (session) co_await session->move_in_background();
         // Many have nothing to ask, and move without a pause: whoever speaks meanwhile goes first.
-        co_await boost::asio::post(context_, as_value);
+        co_await loop_.next_round();
     }
     if (--movers_ > 0) co_return;
     leave_formers();

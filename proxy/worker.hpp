@@ -3,8 +3,6 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -16,6 +14,7 @@
 
 #include "control/data_plane.hpp"
 #include "proxy/counters.hpp"
+#include "proxy/event_loop.hpp"
 #include "proxy/gather.hpp"
 #include "proxy/lull.hpp"
 #include "proxy/session_list.hpp"
@@ -49,7 +48,7 @@ class Worker {
     void adopt(int socket, int family);
     template <class F>
     void post(F f) {
-        boost::asio::post(context_, std::move(f));
+        loop_.post(std::move(f));
     }
     std::size_t load() const { return counters_.clients.load(std::memory_order_relaxed); }
     const WorkerCounters& counters() const { return counters_; }
@@ -58,7 +57,11 @@ class Worker {
     boost::asio::io_context& context() { return context_; }
     Shared& shared() { return shared_; }
     WorkerCounters& counters() { return counters_; }
-    /// One read buffer for all: valid until the next suspension of the coroutine that uses it.
+    /// Most bytes that are taken from one socket before the others have their turn: what a cache holds while it is
+    /// read, looked at and sent.
+    static constexpr std::size_t kReadSize = std::size_t{64} * 1024;
+    /// One read buffer for all, with room for a stash and what is read behind it: valid until the next suspension of
+    /// the coroutine that uses it.
     std::vector<char>& buffer() { return buffer_; }
     /// A session leaves its safe point, or reaches one. Logging in counts as busy.
     void became_busy(Session& session) {
@@ -134,6 +137,7 @@ class Worker {
 
     Shared& shared_;
     boost::asio::io_context context_{1};
+    EventLoop& loop_;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
     std::thread thread_;
     std::vector<char> buffer_;
@@ -152,7 +156,7 @@ class Worker {
     std::uint64_t busy_at_close_ = 0;
     bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;
-    boost::asio::steady_timer gate_timer_, idle_timer_, press_timer_, held_timer_;
+    Timer gate_timer_, idle_timer_, press_timer_, held_timer_;
     bool watching_held_ = false;
     bool cancels_ = false;
     bool makes_read_only_ = false;

@@ -12,6 +12,7 @@
 
 #include "control/server_address.hpp"
 #include "proxy/backend.hpp"
+#include "proxy/event_loop.hpp"
 #include "proxy/shared.hpp"
 #include "tests/support/cluster.hpp"
 #include "tests/support/cluster_certificate.hpp"
@@ -70,7 +71,7 @@ class BackendSslmode : public testing::Test {
                                   found = backend == nullptr ? "refused" : (*backend)->stream->tls() ? "tls" : "plain";
                                   result = LoginFailure{};
                               });
-        context.run();
+        EventLoop::run(context);
         return found;
     }
 
