@@ -56,10 +56,8 @@ Task<void> Session::carry_console() {
 /// One way. At its end neither goes on: what the one that closed had still said has been delivered.
 Task<void> Session::carry(Stream& from, Stream& to) {
     while (from.open() && to.open()) {
-        if (!from.pending()) {
-            const bool ready = co_await from.wait(Stream::Status::want_read);
-            if (!ready) break;
-        }
+        const bool readable = co_await from.wait(Stream::Status::want_read);
+        if (!readable) break;
         std::vector<char>& buffer = worker_.buffer();
         const Stream::Io io = from.read(buffer.data(), buffer.size());
         if (io.status == Stream::Status::want_read) continue;

@@ -35,7 +35,9 @@ Stream::Io Stream::read(void* data, std::size_t size) noexcept {
     if (fd_ < 0) return {Status::closed, 0};
     if (ssl_ != nullptr) {
         ERR_clear_error();
-        return tls_result(SSL_read(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX))));
+        const int result = SSL_read(ssl_, data, static_cast<int>(std::min<std::size_t>(size, INT_MAX)));
+        inside_ = result > 0 && SSL_has_pending(ssl_) == 1;
+        return tls_result(result);
     }
     for (;;) {
         const ssize_t n = ::recv(fd_, data, size, 0);
@@ -71,6 +73,20 @@ Stream::Io Stream::tls_result(int result) noexcept {
         case SSL_ERROR_ZERO_RETURN: return {Status::closed, 0};
         default: return {Status::failed, 0};
     }
+}
+
+/// OpenSSL reads as much as its buffer holds: where it got less, nothing is left.
+void Stream::watch_tls_reads() noexcept {
+    BIO* socket = SSL_get_rbio(ssl_);
+    BIO_set_callback_arg(socket, reinterpret_cast<char*>(this));
+    BIO_set_callback_ex(
+        socket, [](BIO* bio, int operation, const char*, std::size_t room, int, long, int result, std::size_t* bytes) {
+            if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0 && *bytes < room) {
+                auto* stream = reinterpret_cast<Stream*>(BIO_get_callback_arg(bio));
+                stream->readable_ = stream->hung_up_;
+            }
+            return static_cast<long>(result);
+        });
 }
 
 /// The kernel has just said so; what it says next is told by the loop.
@@ -201,6 +217,7 @@ Task<std::string> Stream::accept_tls(ssl_ctx_st* context) {
     ssl_ = SSL_new(context);
     SSL_set_fd(ssl_, fd_);
     SSL_set_accept_state(ssl_);
+    watch_tls_reads();
     return shake_hands();
 }
 
@@ -209,6 +226,7 @@ Task<std::string> Stream::connect_tls(ssl_ctx_st* context, std::string host_name
     ssl_ = SSL_new(context);
     SSL_set_fd(ssl_, fd_);
     SSL_set_connect_state(ssl_);
+    watch_tls_reads();
     in6_addr numeric{};
     const bool is_address = ::inet_pton(AF_INET, host_name.c_str(), &numeric) == 1 ||
                             ::inet_pton(AF_INET6, host_name.c_str(), &numeric) == 1;
@@ -228,7 +246,10 @@ Task<std::string> Stream::shake_hands() {
         if (fd_ < 0) co_return "the connection was closed";
         ERR_clear_error();
         const int result = SSL_do_handshake(ssl_);
-        if (result == 1) co_return std::string();
+        if (result == 1) {
+            inside_ = SSL_has_pending(ssl_) == 1;
+            co_return std::string();
+        }
         const Io io = tls_result(result);
         if (io.status != Status::want_read && io.status != Status::want_write) {
             const long verify = SSL_get_verify_result(ssl_);
@@ -242,8 +263,6 @@ Task<std::string> Stream::shake_hands() {
         if (!ready) co_return "the connection was closed during the TLS handshake";
     }
 }
-
-bool Stream::pending() const noexcept { return ssl_ != nullptr && SSL_pending(ssl_) > 0; }
 
 void Stream::close() noexcept {
     if (fd_ < 0) return;

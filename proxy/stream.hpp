@@ -73,15 +73,13 @@ class Stream final : private EventLoop::Watcher {
     bool open() const { return fd_ >= 0; }
     /// Closes at once, with a TLS close_notify if that can be had without waiting.
     void close() noexcept;
-    /// True when decrypted bytes wait inside OpenSSL, so that the socket need not become readable again.
-    bool pending() const noexcept;
-
   private:
     static Task<std::string> no_host_name();
     Task<std::string> shake_hands();
     Io tls_result(int result) noexcept;
     Status blocked(Status want) noexcept;
-    bool may_read() const noexcept { return readable_ || pending(); }
+    void watch_tls_reads() noexcept;
+    bool may_read() const noexcept { return readable_ || inside_; }
     void on_events(std::uint32_t events) override;
     void call_reader();
     void come_again();
@@ -97,6 +95,7 @@ class Stream final : private EventLoop::Watcher {
     bool readable_ = false;
     bool writable_ = false;
     bool hung_up_ = false;
+    bool inside_ = false;  ///< OpenSSL has read ahead: the socket need not become readable again
     bool comes_again_ = false;
     const Reader* reader_ = nullptr;
     std::vector<Suspended> to_read_, to_write_;
