@@ -147,6 +147,43 @@ TEST_F(EventLoopTest, WhoIsRemovedInARoundIsNotToldInIt) {
     EXPECT_EQ(a.times + b.times, 1U);
 }
 
+TEST_F(EventLoopTest, WhoIsRemovedIsNotToldThoughSomebodyElseHoldsHisSocket) {
+    Pair one, other;
+    const int held = ::dup(one.here);
+    auto gone = std::make_unique<Told>();
+    Told stays;
+    stays.then = [&] { stop(); };
+    ASSERT_TRUE(loop.add(one.here, *gone));
+    ASSERT_TRUE(loop.add(other.here, stays));
+    gone->then = [] { ADD_FAILURE(); };
+    loop.remove(one.here, *gone);
+    ::close(one.here);
+    say(one.there, "x");
+    say(other.there, "x");
+    run();
+    EXPECT_EQ(gone->times, 0U);
+    ::close(held);
+}
+
+TEST_F(EventLoopTest, WhoGoesOnInTheNextRoundLetsSocketsHaveTheirTurns) {
+    Pair pair;
+    unsigned rounds = 0, rounds_before_told = 0;
+    Told told;
+    told.then = [&] { rounds_before_told = rounds; };
+    ASSERT_TRUE(loop.add(pair.here, told));
+    const auto work_on = [](EventLoop& on, unsigned& count, int socket) -> Task<void> {
+        for (; count < 100; ++count) {
+            if (count == 10) say(socket, "x");
+            co_await on.next_round();
+        }
+    };
+    spawn(work_on(loop, rounds, pair.there));
+    stop();
+    run();
+    EXPECT_EQ(told.times, 1U);
+    EXPECT_LE(rounds_before_told, 12U);
+}
+
 TEST_F(EventLoopTest, WhoWantsAnotherTurnGetsItAfterTheOthers) {
     Pair one, other;
     std::string order;
