@@ -23,18 +23,19 @@ boost::asio::execution_context::id EventLoop::id;
 EventLoop::EventLoop(boost::asio::execution_context& context)
     : boost::asio::execution_context::service(context),
       epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      waker_(checked(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
       clock_(checked(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create")) {
-    for (int* own : {&waker_, &clock_}) {
+    const auto watch = [this](int descriptor, void* told) {
         epoll_event event{};
         event.events = EPOLLIN | EPOLLET;
-        event.data.ptr = own;
-        checked(::epoll_ctl(epoll_, EPOLL_CTL_ADD, *own, &event), "epoll_ctl");
-    }
+        event.data.ptr = told;
+        checked(::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event), "epoll_ctl");
+    };
+    watch(waker_->descriptor(), waker_.get());
+    watch(clock_, &clock_);
 }
 
 EventLoop::~EventLoop() {
-    for (const int descriptor : {epoll_, waker_, clock_}) ::close(descriptor);
+    for (const int descriptor : {epoll_, clock_}) ::close(descriptor);
 }
 
 void EventLoop::run(boost::asio::io_context& context) {
@@ -67,9 +68,8 @@ void EventLoop::tell() {
         present_ = present_.subspan(1);
         if (event.data.ptr == &clock_) {
             timers_due = true;
-        } else if (event.data.ptr == &waker_) {
-            // Edge-triggered: it need not be read. Whoever posts after this wakes anew.
-            woken_.exchange(false, std::memory_order_acq_rel);
+        } else if (event.data.ptr == waker_.get()) {
+            waker_->woken();
         } else if (event.data.ptr != nullptr) {
             static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
         }
@@ -104,10 +104,14 @@ void EventLoop::remove(int descriptor, Watcher& watcher) noexcept {
     for (auto* told_again : {&again_, &now_}) std::replace(told_again->begin(), told_again->end(), &watcher, {});
 }
 
-void EventLoop::wake() noexcept {
+EventLoop::Waker::Waker() : descriptor_(checked(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")) {}
+
+EventLoop::Waker::~Waker() { ::close(descriptor_); }
+
+void EventLoop::Waker::wake() noexcept {
     if (woken_.exchange(true, std::memory_order_acq_rel)) return;
     const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(waker_, &one, sizeof one);
+    [[maybe_unused]] const ssize_t written = ::write(descriptor_, &one, sizeof one);
 }
 
 void EventLoop::set_clock() noexcept {

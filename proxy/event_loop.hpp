@@ -60,8 +60,9 @@ class EventLoop : public boost::asio::execution_context::service {
     /// From any thread: `f` runs on the loop's.
     template <class F>
     void post(F f) {
+        const std::shared_ptr<Waker> waker = waker_;  // `f` may be what the loop was waiting for to end
         boost::asio::post(static_cast<boost::asio::io_context&>(context()), std::move(f));
-        wake();
+        waker->wake();
     }
 
     /// Edge-triggered: EPOLLIN and EPOLLRDHUP, and what is asked for by `also` (0 or EPOLLOUT). False: errno has why.
@@ -79,18 +80,32 @@ class EventLoop : public boost::asio::execution_context::service {
   private:
     friend class Timer;
     void shutdown() override {}
-    void wake() noexcept;
     void wait() noexcept;
     void tell();
     void set_clock() noexcept;
     void run_timers();
 
+    /// An eventfd: somebody has posted. Held by who posts as well.
+    class Waker {
+      public:
+        Waker();
+        ~Waker();
+        Waker(const Waker&) = delete;
+        Waker& operator=(const Waker&) = delete;
+        int descriptor() const { return descriptor_; }
+        void wake() noexcept;
+        /// It need not be read, being watched for edges: whoever posts after this wakes anew.
+        void woken() noexcept { woken_.exchange(false, std::memory_order_acq_rel); }
+
+      private:
+        const int descriptor_;
+        std::atomic<bool> woken_{false};
+    };
     using Due = std::pair<Clock::time_point, Timer*>;
 
     int epoll_;
-    int waker_;  ///< an eventfd: somebody has posted
     int clock_;  ///< a timerfd: the earliest timer is due
-    std::atomic<bool> woken_{false};
+    const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
     std::set<Due> timers_;
     Clock::time_point clock_set_to_ = Clock::time_point::max();
     std::array<epoll_event, 256> events_{};

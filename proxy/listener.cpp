@@ -138,7 +138,7 @@ void Listener::stop() {
 void Listener::on_events(std::uint32_t /*events*/) { accept_all(); }
 
 void Listener::accept_all() {
-    for (;;) {
+    while (fd_ >= 0) {
         const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;

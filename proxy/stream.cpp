@@ -122,10 +122,13 @@ void Stream::on_events(std::uint32_t events) {
 
 /// At most one read at a time, so that no stream keeps the others waiting.
 void Stream::call_reader() {
-    if ((*reader_)()) {
-        come_again();
-        return;
+    bool more = false;
+    try {
+        more = (*reader_)();
+    } catch (...) {
+        failure_ = std::current_exception();  // the coroutine's, as if it had read itself
     }
+    if (more) return come_again();
     reader_ = nullptr;
     resume_later(to_read_);
 }
@@ -154,14 +157,11 @@ Task<bool> Stream::wait(Status want) {
 
 Task<bool> Stream::read_by(const Reader& reader) {
     if (fd_ < 0) co_return false;
-    if (may_read()) {
-        if (!reader()) co_return fd_ >= 0;
-        if (fd_ < 0) co_return false;
-        come_again();
-    }
     reader_ = &reader;
+    come_again();
     co_await suspend([this](Suspended waiter) { to_read_.push_back(std::move(waiter)); });
     reader_ = nullptr;
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     co_return fd_ >= 0;
 }
 

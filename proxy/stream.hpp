@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -49,7 +50,8 @@ class Stream final : private EventLoop::Watcher {
     using Reader = std::function<bool()>;
     /// Calls `reader` whenever there is, or may be, something to read, until that returns false. The coroutine sleeps
     /// meanwhile: no byte that goes on its usual way wakes it. False when the socket was closed, and after interrupt()
-    /// true. `reader` may close the socket.
+    /// true. `reader` may close the socket; what it throws is thrown here. The loop alone calls it, so that it never
+    /// runs inside another one, whose bytes stand in the same buffer.
     Task<bool> read_by(const Reader& reader);
     /// Ends the present waits as if the socket were ready: the next attempt tells.
     void interrupt() noexcept;
@@ -73,6 +75,7 @@ class Stream final : private EventLoop::Watcher {
     bool open() const { return fd_ >= 0; }
     /// Closes at once, with a TLS close_notify if that can be had without waiting.
     void close() noexcept;
+
   private:
     static Task<std::string> no_host_name();
     Task<std::string> shake_hands();
@@ -98,6 +101,7 @@ class Stream final : private EventLoop::Watcher {
     bool inside_ = false;  ///< OpenSSL has read ahead: the socket need not become readable again
     bool comes_again_ = false;
     const Reader* reader_ = nullptr;
+    std::exception_ptr failure_;  ///< what the reader threw
     std::vector<Suspended> to_read_, to_write_;
 };
 

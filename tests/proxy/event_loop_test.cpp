@@ -314,6 +314,53 @@ TEST_F(StreamTest, AReaderMayCloseItsStream) {
     ::close(pair.there);
 }
 
+TEST_F(StreamTest, WhatAReaderThrowsIsThrownToWhoeverWaits) {
+    const Pair pair;
+    Stream stream(context, pair.here, AF_UNIX);
+    const Stream::Reader reader = []() -> bool { throw std::runtime_error("no memory"); };
+    const auto waits = [](Stream& from, const Stream::Reader& by, std::string& caught) -> Task<void> {
+        try {
+            co_await from.read_by(by);
+        } catch (const std::runtime_error& error) {
+            caught = error.what();
+        }
+    };
+    std::string caught;
+    spawn(waits(stream, reader, caught));
+    say(pair.there, "x");
+    run();
+    EXPECT_EQ(caught, "no memory");
+    ::close(pair.there);
+}
+
+TEST_F(StreamTest, AReaderIsNotCalledInsideWhateverBeginsToWait) {
+    const Pair pair;
+    Stream stream(context, pair.here, AF_UNIX);
+    say(pair.there, "xx");
+    bool inside = false;
+    std::size_t calls = 0;
+    const Stream::Reader second = [&] {
+        EXPECT_FALSE(inside);
+        ++calls;
+        return false;
+    };
+    const Stream::Reader first = [&] {
+        char byte = 0;
+        stream.read(&byte, 1);  // after this it is known that there may be more
+        return false;
+    };
+    const auto one_after_another = [&]() -> Task<void> {
+        co_await stream.read_by(first);
+        inside = true;
+        spawn(read_all(stream, second));
+        inside = false;
+    };
+    spawn(one_after_another());
+    run();
+    EXPECT_EQ(calls, 1U);
+    ::close(pair.there);
+}
+
 TEST_F(StreamTest, AFullSocketIsWaitedForUntilThereIsRoom) {
     constexpr std::size_t kMuch = 8 * 1024 * 1024;
     const Pair pair;
