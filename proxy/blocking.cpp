@@ -2,10 +2,11 @@
 
 namespace turnout::proxy {
 
-boost::asio::thread_pool& blocking_threads() {
-    // A name whose servers do not answer takes half a minute: the others go on.
-    static boost::asio::thread_pool threads(4);
-    return threads;
+boost::asio::execution_context::id BlockingThreads::id;
+
+void BlockingThreads::shutdown() {
+    threads_.stop();
+    threads_.join();
 }
 
 }  // namespace turnout::proxy
