@@ -21,6 +21,8 @@ asio::awaitable<bool> has_databases(PgConnection& connection, const std::vector<
 /// lines. System schemas, temporary objects, members of extensions and turnout's own are left out.
 using Schema = std::map<std::string, std::vector<std::string>>;
 asio::awaitable<Schema> read_schema(PgConnection& connection);
+/// What no statement's result depends on: storage parameters, statistics targets and objects, comments.
+asio::awaitable<Schema> read_details(PgConnection& connection);
 
 struct SchemaDifference {
     std::string object;
@@ -28,6 +30,8 @@ struct SchemaDifference {
 };
 /// Differences between two schemas, named by side. Empty: equal.
 std::vector<SchemaDifference> compare(const Schema& blue, const Schema& green);
+/// The same of details: an object without any is not missing.
+std::vector<SchemaDifference> compare_details(Schema blue, Schema green);
 
 /// Prepared on a connection to a switched database of the active side: column 0 is a mark that changes with every DDL
 /// that replication does not carry (tables, columns, constraints, indexes, sequences, types, functions, triggers,

@@ -82,6 +82,7 @@ asio::awaitable<Findings> long_transactions(Context& context);
 asio::awaitable<Findings> extensions(Context& context);
 asio::awaitable<Findings> extension_versions(Context& context);
 asio::awaitable<Findings> schema(Context& context);
+asio::awaitable<Findings> details(Context& context);
 asio::awaitable<Findings> streams(Context& context);
 asio::awaitable<Findings> markers(Context& context);
 asio::awaitable<Findings> gaps(Context& context);

@@ -67,6 +67,12 @@ Findings uncarried_findings(const std::vector<Uncarried>& uncarried) {
     return found;
 }
 
+std::vector<std::string> as_objects(const std::vector<SchemaDifference>& differences) {
+    std::vector<std::string> objects;
+    for (const SchemaDifference& one : differences) objects.push_back(one.object + " " + one.sentence);
+    return objects;
+}
+
 }  // namespace
 
 asio::awaitable<Findings> extensions(Context& context) {
@@ -126,14 +132,28 @@ asio::awaitable<Findings> schema(Context& context) {
         Schema schemas[2];
         schemas[index(context.active())] = co_await read_schema(*database.source);
         schemas[index(context.standby())] = co_await read_schema(*database.target);
-        std::vector<std::string> objects;
-        for (const SchemaDifference& difference : compare(schemas[0], schemas[1])) {
-            objects.push_back(difference.object + " " + difference.sentence);
-        }
+        std::vector<std::string> objects = as_objects(compare(schemas[0], schemas[1]));
         if (objects.empty()) continue;
         found.push_back(finding(Severity::refuse, database.name, std::move(objects),
                                 fmt::format("the schema of {} differs between the sides", database.name),
                                 "run the same DDL on the side that lacks it, then turnout sync"));
+    }
+    co_return found;
+}
+
+asio::awaitable<Findings> details(Context& context) {
+    Findings found;
+    for (const auto& database : context.databases) {
+        if (!database.target) continue;
+        Schema details[2];
+        details[index(context.active())] = co_await read_details(*database.source);
+        details[index(context.standby())] = co_await read_details(*database.target);
+        std::vector<std::string> objects = as_objects(compare_details(std::move(details[0]), std::move(details[1])));
+        if (objects.empty()) continue;
+        found.push_back(finding(
+            Severity::warn, database.name, std::move(objects),
+            fmt::format("storage parameters, statistics or comments of {} differ between the sides", database.name),
+            "run the same DDL on the side that lacks it, if it is not meant so"));
     }
     co_return found;
 }

@@ -49,14 +49,34 @@ SELECT 'max_worker_processes', current_setting('max_worker_processes')::int - (S
 /// Roles, and what a login and its rights depend on.
 constexpr const char* kLogins = R"(
 SELECT rolname, coalesce(rolpassword, ''), rolcanlogin, rolsuper, rolconnlimit, rolbypassrls, rolreplication,
-       coalesce(extract(epoch FROM rolvaliduntil), 'infinity') FROM pg_authid WHERE rolname !~ '^pg_')";
+       coalesce(extract(epoch FROM rolvaliduntil), 'infinity'), rolinherit, rolcreaterole, rolcreatedb FROM pg_authid WHERE rolname !~ '^pg_')";
 /// Of the columns above, as ALTER ROLE calls them.
-constexpr std::array<std::string_view, 8> kAttributes{
-    "name", "PASSWORD", "LOGIN", "SUPERUSER", "CONNECTION LIMIT", "BYPASSRLS", "REPLICATION", "VALID UNTIL"};
+constexpr std::array<std::string_view, 11> kAttributes{
+    "name",        "PASSWORD",    "LOGIN",   "SUPERUSER",  "CONNECTION LIMIT", "BYPASSRLS",
+    "REPLICATION", "VALID UNTIL", "INHERIT", "CREATEROLE", "CREATEDB"};
 
+/// {options}: what both servers know of a membership besides ADMIN. {rights}: what has privileges of its own on both.
 constexpr const char* kMemberships = R"(
-SELECT DISTINCT format('membership of %I in %I', m.rolname, r.rolname) FROM pg_auth_members a
-JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member ORDER BY 1)";
+SELECT format('membership of %I in %I%s{places}', m.rolname, r.rolname,
+              CASE WHEN bool_or(a.admin_option) THEN ' with ADMIN' END{options})
+FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+GROUP BY m.rolname, r.rolname {rights} ORDER BY 1)";
+/// From 16 on.
+constexpr const char* kMembershipOptions = R"(,
+              CASE WHEN bool_or(a.inherit_option) THEN '' ELSE ' without INHERIT' END,
+              CASE WHEN bool_or(a.set_option) THEN '' ELSE ' without SET' END)";
+/// From 15 on.
+constexpr const char* kParameterRights = R"(
+UNION ALL SELECT format('%s on parameter %I for %s', g.privilege_type, p.parname, coalesce(r.rolname, 'public'))
+FROM pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) g LEFT JOIN pg_roles r ON r.oid = g.grantee
+WHERE g.grantee <> 10)";
+
+/// As far as both can tell them.
+std::string memberships_of(int older_major) {
+    return fmt::format(fmt::runtime(kMemberships), fmt::arg("places", older_major >= 16 ? "%s%s" : ""),
+                       fmt::arg("options", older_major >= 16 ? kMembershipOptions : ""),
+                       fmt::arg("rights", older_major >= 15 ? kParameterRights : ""));
+}
 
 /// Settings that a newer major calls otherwise; others it may have dropped.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 1> kRenamed{
@@ -206,8 +226,10 @@ asio::awaitable<Findings> roles(Context& context) {
         if (what.empty()) continue;
         (wanted.as<bool>(i, 3) ? superusers : differing).push_back(fmt::format("{} ({})", name, what));
     }
-    const PgResult memberships = co_await context.server(context.active()).query(kMemberships);
-    const PgResult memberships_there = co_await context.server(context.standby()).query(kMemberships);
+    const std::string rights = memberships_of(
+        std::min(context.server(context.active()).server_major(), context.server(context.standby()).server_major()));
+    const PgResult memberships = co_await context.server(context.active()).query(rights);
+    const PgResult memberships_there = co_await context.server(context.standby()).query(rights);
     std::set<std::string> members;
     for (int i = 0; i < memberships_there.rows(); ++i) members.insert(memberships_there.as<std::string>(i, 0));
     for (int i = 0; i < memberships.rows(); ++i) {
@@ -215,8 +237,8 @@ asio::awaitable<Findings> roles(Context& context) {
     }
     const std::string standby = said(context.standby());
     if (!missing.empty()) {
-        found.push_back(
-            finding(Severity::refuse, "", missing, "roles or memberships are missing on " + standby, "turnout sync"));
+        found.push_back(finding(Severity::refuse, "", missing, "roles, memberships or rights are missing on " + standby,
+                                "turnout sync"));
     }
     if (!differing.empty()) {
         found.push_back(finding(Severity::refuse, "", differing,
@@ -271,7 +293,8 @@ asio::awaitable<Findings> bypassing(Context& context) {
 /// What ALTER ROLE and ALTER DATABASE … SET have set, but for the fence.
 asio::awaitable<Findings> settings(Context& context) {
     static constexpr const char* kSettings =
-        "SELECT concat(coalesce('role ' || r.rolname, ''), CASE WHEN r.oid IS NOT NULL AND d.oid IS NOT NULL THEN ' in "
+        "SELECT concat(CASE s.setrole WHEN 0 THEN CASE s.setdatabase WHEN 0 THEN 'all roles' END ELSE 'role ' || "
+        "r.rolname END, CASE WHEN r.oid IS NOT NULL AND d.oid IS NOT NULL THEN ' in "
         "' ELSE '' END, coalesce('database ' || d.datname, ''), ': ', c) FROM pg_db_role_setting s CROSS JOIN "
         "unnest(s.setconfig) c LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = "
         "s.setdatabase WHERE (d.oid IS NULL OR d.datname = ANY ($1)) AND NOT (r.oid IS NULL AND c ~ "
@@ -378,6 +401,18 @@ asio::awaitable<Findings> synchronous_standbys(Context& context) {
                                 "every commit would take 200 ms, and hang once the stream is parked",
                                 said(side)),
                     "ALTER SYSTEM SET synchronous_standby_names = … the standbys by name; SELECT pg_reload_conf()"));
+    }
+    for (const Side side : {context.active(), context.standby()}) {
+        const PgResult absent = co_await context.server(side).query(
+            "SELECT current_setting('synchronous_standby_names') WHERE current_setting('synchronous_standby_names') <> "
+            "'' AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum'))");
+        if (absent.empty()) continue;
+        found.push_back(finding(Severity::refuse, "", {absent.as<std::string>(0, 0)},
+                                fmt::format("{}: commits wait for a synchronous standby that is not there: an "
+                                            "activation would hang, and everybody with it",
+                                            said(side)),
+                                "start that standby, or ALTER SYSTEM RESET synchronous_standby_names; SELECT "
+                                "pg_reload_conf()"));
     }
     co_return found;
 }

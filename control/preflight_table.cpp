@@ -210,13 +210,16 @@ constexpr Query kForeignPartitions{
     "JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.relkind = 'f' AND c.relispartition AND " TURNOUT_USERS,
     "foreign tables are partitions of tables that are to be copied"};
 
-/// What sync makes carries every operation of whole tables; somebody may have altered it since.
+/// What sync makes carries every operation of whole tables, and nothing that the other side computes itself (18 can);
+/// somebody may have altered it since.
 constexpr Query kPublications{
     Where::databases, Severity::refuse, 0,
     "SELECT pubname::text, format('ALTER PUBLICATION %I SET (publish = ''insert, update, delete, truncate'', "
-    "publish_via_partition_root = true)', pubname) FROM pg_publication WHERE pubname = 'turnout_tables' AND NOT "
-    "(pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot AND NOT puballtables)",
-    "the publication leaves out operations: what they write would be lost"};
+    "publish_via_partition_root = true%s)', pubname, CASE WHEN to_jsonb(p) ? 'pubgencols' THEN ', "
+    "publish_generated_columns = none' END) FROM pg_publication p WHERE pubname = 'turnout_tables' AND NOT (pubinsert "
+    "AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot AND NOT puballtables AND coalesce(to_jsonb(p) ->> "
+    "'pubgencols', 'n') = 'n')",
+    "the publication leaves out operations, or carries what is generated: writes would be lost, or stop the stream"};
 
 constexpr Query kPublicationParts{
     Where::databases, Severity::refuse, 15,
@@ -273,6 +276,7 @@ const std::vector<Check>& table() {
         {"event_triggers", true, true, &kEventTriggers, nullptr},
         {"statistics", false, true, &kStatistics, nullptr},
         {"schema", false, true, nullptr, schema},
+        {"details", false, true, nullptr, details},
         {"publications", false, true, &kPublications, nullptr},
         {"published_parts", false, true, &kPublicationParts, nullptr},
         {"streams", false, true, nullptr, streams},

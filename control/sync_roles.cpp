@@ -120,7 +120,43 @@ asio::awaitable<void> sync_memberships(PgConnection& source, PgConnection& targe
     }
 }
 
-/// Settings of a role, of a database, or of both; the empty name stands for all.
+/// Who else may SET a parameter that superusers may: from 15 on.
+asio::awaitable<void> sync_parameter_rights(PgConnection& source, PgConnection& target, Notices& notices) {
+    if (source.server_major() < 15) co_return;
+    const std::string sql =
+        "SELECT p.parname, g.privilege_type, coalesce(quote_ident(r.rolname), 'PUBLIC'), g.is_grantable FROM "
+        "pg_parameter_acl p CROSS JOIN LATERAL aclexplode(p.paracl) g LEFT JOIN pg_roles r ON r.oid = g.grantee WHERE "
+        "g.grantee <> 10 ORDER BY 1, 2, 3";
+    const PgResult wanted = co_await source.query(sql);
+    for (int i = 0; i < wanted.rows(); ++i) {
+        const std::string grant =
+            fmt::format("GRANT {} ON PARAMETER {} TO {}{}", wanted.get(i, 1), quote(wanted.get(i, 0)), wanted.get(i, 2),
+                        wanted.as<bool>(i, 3) ? " WITH GRANT OPTION" : "");
+        co_await attempt(target, grant, fmt::format("the right of {} on {}", wanted.get(i, 2), wanted.get(i, 0)),
+                         notices);
+    }
+}
+
+/// Who may CONNECT, CREATE and make TEMPORARY tables. What PUBLIC has in a new database is taken away only from one
+/// that was made just now: of another one, `check` says what is not alike.
+asio::awaitable<void> sync_database_rights(PgConnection& source, PgConnection& target, const std::string& database,
+                                           bool is_new) {
+    const PgResult rights = co_await source.query(
+        "SELECT a.privilege_type, coalesce(quote_ident(r.rolname), 'PUBLIC'), a.is_grantable FROM pg_database d CROSS "
+        "JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a LEFT JOIN pg_roles r ON r.oid = "
+        "a.grantee WHERE d.datname = $1 AND a.grantee <> d.datdba ORDER BY 1, 2",
+        database);
+    const std::string on = "ON DATABASE " + quote(database);
+    std::string script;
+    if (is_new) script += "REVOKE ALL " + on + " FROM PUBLIC; ";
+    for (int i = 0; i < rights.rows(); ++i) {
+        script += fmt::format("GRANT {} {} TO {}{}; ", rights.get(i, 0), on, rights.get(i, 1),
+                              rights.as<bool>(i, 2) ? " WITH GRANT OPTION" : "");
+    }
+    if (!script.empty()) co_await target.query_by(Clock::now() + Milliseconds(60000), script);
+}
+
+/// Settings of a role, of a database, of both, or of all roles; the empty name stands for all.
 asio::awaitable<void> sync_settings(PgConnection& source, PgConnection& target, std::string condition,
                                     Notices& notices) {
     const std::string sql =
@@ -138,13 +174,11 @@ asio::awaitable<void> sync_settings(PgConnection& source, PgConnection& target, 
         const std::string_view setting = wanted.get(i, 2);
         if (role.empty() && setting.starts_with("default_transaction_read_only=")) continue;
         if (std::find(there.begin(), there.end(), row_text(wanted, i)) != there.end()) continue;
-        std::string alter = role.empty() ? fmt::format("ALTER DATABASE {} ", quote(database))
-                                         : fmt::format("ALTER ROLE {} ", quote(role));
-        if (!role.empty() && !database.empty()) alter += fmt::format("IN DATABASE {} ", quote(database));
-        co_await attempt(
-            target, alter + set_clause(setting),
-            fmt::format("setting {} of {}", setting.substr(0, setting.find('=')), role.empty() ? database : role),
-            notices);
+        std::string whose = database.empty() ? "ROLE ALL" : "DATABASE " + quote(database);
+        if (!role.empty()) whose = "ROLE " + quote(role);
+        if (!role.empty() && !database.empty()) whose += " IN DATABASE " + quote(database);
+        co_await attempt(target, fmt::format("ALTER {} {}", whose, set_clause(setting)),
+                         fmt::format("setting {} of {}", setting.substr(0, setting.find('=')), whose), notices);
     }
 }
 
@@ -172,7 +206,8 @@ std::string locale_clauses(const PgResult& row, int target_major, const std::str
 asio::awaitable<void> sync_roles(PgConnection& source, PgConnection& target, Notices& notices) {
     co_await sync_role_rows(source, target, notices);
     co_await sync_memberships(source, target, notices);
-    co_await sync_settings(source, target, "s.setdatabase = 0 AND r.rolname IS NOT NULL", notices);
+    co_await sync_parameter_rights(source, target, notices);
+    co_await sync_settings(source, target, "s.setdatabase = 0", notices);
 }
 
 asio::awaitable<void> sync_database(PgConnection& source, PgConnection& target, const std::string& database,
@@ -210,6 +245,7 @@ asio::awaitable<void> sync_database(PgConnection& source, PgConnection& target, 
                         database, wanted.get(0, 0), turnout::name(source.side()), present.get(0, 0),
                         turnout::name(target.side()), quote(database), turnout::name(target.side())));
     }
+    co_await sync_database_rights(source, target, database, present.empty());
     co_await sync_settings(source, target, "d.datname = " + PgConnection::literal(database), notices);
 }
 

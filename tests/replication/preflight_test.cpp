@@ -1,108 +1,17 @@
-// Each check of preflight, provoked on real servers: found with its severity, its objects and the statement that mends
-// it, and gone when that has been done. (Those about streams and tables are in sync_test; bypassing sessions in
-// fence_test's neighbourhood and tests/integration.)
-#include "control/preflight.hpp"
-
+// Each check of preflight that needs no standby, and those of the servers themselves. (What compares the sides is in
+// preflight_before_switch_test; bypassing sessions in fence_test's neighbourhood and tests/integration.)
 #include <gmock/gmock.h>
 #include <libpq-fe.h>
 
 #include <algorithm>
 #include <fstream>
-#include <ostream>
 
-#include "control/sync.hpp"
-#include "tests/replication/servers.hpp"
+#include "tests/replication/preflight_cases.hpp"
 
 namespace turnout::control::test {
 namespace {
 
 using testing::HasSubstr;
-
-/// One check: SQL in the test's database that makes it speak, and what ends that.
-struct Case {
-    const char* check;
-    Severity severity;
-    const char* provoke;
-    const char* object;  ///< part of one of its objects
-    const char* remedy;  ///< part of the remedy
-    const char* mend;
-    Side side = Side::blue;
-    friend std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.check; }
-};
-
-class PreflightTest : public ServersTest {
-  protected:
-    std::vector<Finding> findings(std::string_view check, PreflightInput input) {
-        const PreflightReport report = await(preflight(*cluster_, std::move(input)));
-        std::vector<Finding> found;
-        for (const Finding& one : report.findings) {
-            if (one.check == check) found.push_back(one);
-        }
-        return found;
-    }
-    std::vector<Finding> findings(std::string_view check, PreflightStage stage = PreflightStage::before_sync) {
-        PreflightInput input;
-        input.stage = stage;
-        return findings(check, std::move(input));
-    }
-    static std::string objects(const Finding& finding) {
-        std::string text;
-        for (const std::string& object : finding.objects) text += object + "; ";
-        return text;
-    }
-    /// As Case::provoke and Case::mend are written: each command by itself, past the fence as control may.
-    void run(Side side, const std::string& script) {
-        const PgConnection::Ptr connection = connect(side);
-        query(*connection, "SET search_path = public");
-        for (std::size_t begin = 0; begin < script.size();) {
-            const std::size_t end = std::min(script.find(";;", begin), script.size());
-            std::string command = script.substr(begin, end - begin);
-            for (std::size_t at; (at = command.find("DATABASE_NAME")) != std::string::npos;)
-                command.replace(at, 13, database_);
-            query(*connection, command);
-            begin = end + 2;
-        }
-    }
-    void expect(const Case& it, PreflightStage stage) {
-        const auto before = findings(it.check, stage);
-        ASSERT_FALSE(before.empty()) << it.check << " is no check of this stage";
-        for (const Finding& one : before)
-            EXPECT_TRUE(one.severity == Severity::pass || objects(one).find(it.object) == std::string::npos)
-                << objects(one);
-        run(it.side, it.provoke);
-        std::string seen;
-        EXPECT_TRUE(comes([&] { return is_met(it, stage, seen); })) << it.check << " said: " << seen;
-        run(it.side, it.mend);
-        EXPECT_TRUE(comes([&] { return is_gone(it, stage); })) << "it is still found";
-    }
-
-  private:
-    /// A reloaded setting, or what statistics tell, is seen a moment later. The patience only ends a hang.
-    template <class Predicate>
-    static bool comes(Predicate&& predicate) {
-        const auto patience = Clock::now() + std::chrono::seconds(60);
-        while (!predicate()) {
-            if (Clock::now() > patience) return false;
-        }
-        return true;
-    }
-    bool is_met(const Case& it, PreflightStage stage, std::string& seen) {
-        seen.clear();
-        bool met = false;
-        for (const Finding& one : findings(it.check, stage)) {
-            seen += std::string(name(one.severity)) + ": " + objects(one) + one.sentence + " | " + one.remedy + "\n";
-            met = met || (one.severity == it.severity && objects(one).find(it.object) != std::string::npos &&
-                          one.remedy.find(it.remedy) != std::string::npos && !one.sentence.empty());
-        }
-        return met;
-    }
-    bool is_gone(const Case& it, PreflightStage stage) {
-        const auto found = findings(it.check, stage);
-        return std::none_of(found.begin(), found.end(), [&](const Finding& one) {
-            return one.severity != Severity::pass && objects(one).find(it.object) != std::string::npos;
-        });
-    }
-};
 
 class PreflightBeforeSync : public PreflightTest, public testing::WithParamInterface<Case> {};
 
@@ -173,138 +82,6 @@ const Case kBeforeSync[] = {
      "cron.unschedule", "UPDATE pg_extension SET extname = 'tcn' WHERE extname = 'pg_cron';; DROP EXTENSION tcn"},
 };
 INSTANTIATE_TEST_SUITE_P(Checks, PreflightBeforeSync, testing::ValuesIn(kBeforeSync));
-
-/// Those that compare the sides, after one sync.
-class PreflightBeforeSwitch : public PreflightTest {};
-
-const Case kBeforeSwitch[] = {
-    {"schema", Severity::refuse, "ALTER TABLE things ADD COLUMN later int", "things", "same DDL",
-     "ALTER TABLE things DROP COLUMN later"},
-    {"schema", Severity::refuse, "CREATE INDEX by_note ON things (note)", "by_note", "same DDL", "DROP INDEX by_note"},
-    {"schema", Severity::refuse, "ALTER TABLE things ALTER COLUMN note SET DEFAULT 'x'", "things", "same DDL",
-     "ALTER TABLE things ALTER COLUMN note DROP DEFAULT"},
-    {"schema", Severity::refuse, "CREATE FUNCTION later() RETURNS int LANGUAGE sql AS 'SELECT 1'", "later", "same DDL",
-     "DROP FUNCTION later"},
-    {"schema", Severity::refuse, "GRANT SELECT ON things TO preflight_reader", "things", "same DDL",
-     "REVOKE SELECT ON things FROM preflight_reader"},
-    {"schema", Severity::refuse, "CREATE OPERATOR === (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq)",
-     "===(integer,integer)", "same DDL", "DROP OPERATOR === (integer, integer)"},
-    {"schema", Severity::refuse,
-     "CREATE FUNCTION feet(point) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';; CREATE CAST (point AS "
-     "integer) WITH FUNCTION feet(point)",
-     "cast (point as integer)", "same DDL", "DROP CAST (point AS integer);; DROP FUNCTION feet(point)"},
-    {"schema", Severity::refuse, "CREATE AGGREGATE total (integer) (SFUNC = int4pl, STYPE = integer)",
-     "aggregate public.total(integer)", "same DDL", "DROP AGGREGATE total (integer)"},
-    {"schema", Severity::refuse, "CREATE POLICY a_few ON things USING (id > 0)", "a_few", "same DDL",
-     "DROP POLICY a_few ON things"},
-    {"tables_carried", Severity::refuse, "CREATE TABLE later (id int PRIMARY KEY)", "later", "", "DROP TABLE later"},
-    {"prepared_transactions", Severity::refuse,
-     "BEGIN;; INSERT INTO things VALUES (99);; PREPARE TRANSACTION 'undecided'", "undecided", "ROLLBACK PREPARED",
-     "ROLLBACK PREPARED 'undecided'"},
-    {"roles", Severity::refuse, "CREATE ROLE newcomer LOGIN", "newcomer", "turnout sync", "DROP ROLE newcomer"},
-    {"roles", Severity::refuse, "ALTER ROLE preflight_reader CONNECTION LIMIT 3 VALID UNTIL '2099-01-01'",
-     "preflight_reader (CONNECTION LIMIT, VALID UNTIL)", "turnout sync",
-     "ALTER ROLE preflight_reader CONNECTION LIMIT -1 VALID UNTIL 'infinity'"},
-    {"roles", Severity::refuse, "GRANT pg_monitor TO preflight_reader", "membership of preflight_reader in pg_monitor",
-     "turnout sync", "REVOKE pg_monitor FROM preflight_reader"},
-    {"settings", Severity::warn, "ALTER ROLE preflight_reader SET work_mem = '5MB'", "work_mem=5MB", "turnout sync",
-     "ALTER ROLE preflight_reader RESET work_mem"},
-    {"settings", Severity::warn, "ALTER ROLE preflight_reader SET force_parallel_mode = on",
-     "force_parallel_mode=on (now debug_parallel_query)", "RESET it", "ALTER ROLE preflight_reader RESET ALL"},
-    {"settings", Severity::warn, "ALTER DATABASE DATABASE_NAME SET app.x = 'y'", "app.x=y", "turnout sync",
-     "ALTER DATABASE DATABASE_NAME RESET app.x"},
-    {"database_limits", Severity::refuse, "ALTER DATABASE DATABASE_NAME CONNECTION LIMIT 50", "app",
-     "CONNECTION LIMIT 50", "ALTER DATABASE DATABASE_NAME CONNECTION LIMIT -1"},
-    {"publications", Severity::refuse, "ALTER PUBLICATION turnout_tables SET (publish = 'insert')", "turnout_tables",
-     "publish = 'insert, update, delete, truncate'",
-     "ALTER PUBLICATION turnout_tables SET (publish = 'insert, update, delete, truncate')"},
-    {"published_parts", Severity::refuse, "ALTER PUBLICATION turnout_tables SET TABLE things WHERE (id > 5)", "things",
-     "without WHERE", "ALTER PUBLICATION turnout_tables SET TABLE things"},
-    {"statistics", Severity::warn,
-     "CREATE TABLE wide (id int PRIMARY KEY, t text) WITH (autovacuum_enabled = off);; INSERT INTO wide SELECT i, "
-     "repeat('x', 500) FROM generate_series(1, 4000) i",
-     "public.wide", "ANALYZE", "DROP TABLE wide"},
-    {"login_triggers", Severity::refuse,
-     "CREATE FUNCTION l() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';; CREATE EVENT TRIGGER at_login ON "
-     "login "
-     "EXECUTE FUNCTION l()",
-     "at_login", "ALTER EVENT TRIGGER at_login DISABLE", "ALTER EVENT TRIGGER at_login DISABLE", Side::green},
-    {"skipped_transactions", Severity::refuse, "ALTER SUBSCRIPTION turnout_to_green SKIP (lsn = 'FFFF/0')",
-     "turnout_to_green", "SKIP (lsn = NONE)", "ALTER SUBSCRIPTION turnout_to_green SKIP (lsn = NONE)", Side::green},
-    {"way_back", Severity::refuse, "ALTER TABLE turnout.mark_green RENAME TO gone", "app", "--no-way-back",
-     "ALTER TABLE turnout.gone RENAME TO mark_green"},
-    {"synchronized_standby_slots", Severity::warn,
-     "ALTER SYSTEM SET synchronized_standby_slots = 'somebody';; SELECT pg_reload_conf()", "somebody",
-     "synchronized_standby_slots", "ALTER SYSTEM RESET synchronized_standby_slots;; SELECT pg_reload_conf()",
-     Side::green},
-};
-
-TEST_F(PreflightBeforeSwitch, EachCheckFindsWhatItIsForAndSaysWhatToDo) {
-    run(Side::blue, "CREATE TABLE things (id int PRIMARY KEY, note text);; CREATE ROLE preflight_reader LOGIN");
-    await(sync(*cluster_, Side::blue, [](const SyncProgress&) {}));
-    for (const Case& it : kBeforeSwitch) {
-        SCOPED_TRACE(it.provoke);
-        expect(it, PreflightStage::before_switch);
-    }
-    PreflightInput crowd;
-    crowd.sessions = 100'000;
-    const auto room = findings("connection_room", crowd);
-    ASSERT_EQ(room.size(), 1U);
-    EXPECT_EQ(room[0].severity, Severity::refuse);
-    EXPECT_THAT(room[0].remedy, HasSubstr("max_connections"));
-
-    run(Side::green, "ALTER SUBSCRIPTION turnout_to_green DISABLE");
-    const auto streams = findings("streams", PreflightStage::before_switch);
-    ASSERT_EQ(streams.size(), 1U);
-    EXPECT_EQ(streams[0].severity, Severity::refuse);
-    EXPECT_THAT(streams[0].sentence, HasSubstr("from blue to green is disabled"));
-    EXPECT_THAT(streams[0].remedy, HasSubstr("turnout sync"));
-    run(Side::green, "ALTER SUBSCRIPTION turnout_to_green ENABLE");
-
-    // Whose package is newer there: 1.10 and 1.12 of 15 and 17.
-    for (const Side side : {Side::blue, Side::green}) run(side, "CREATE EXTENSION pageinspect");
-    const auto versions = findings("extension_versions", PreflightStage::before_switch);
-    ASSERT_EQ(versions.size(), 1U);
-    EXPECT_EQ(versions[0].severity, Severity::warn);
-    EXPECT_THAT(objects(versions[0]), HasSubstr("pageinspect"));
-    EXPECT_THAT(versions[0].remedy, HasSubstr("ALTER EXTENSION"));
-    for (const Side side : {Side::blue, Side::green}) run(side, "DROP EXTENSION pageinspect");
-    EXPECT_EQ(findings("extension_versions", PreflightStage::before_switch).at(0).severity, Severity::pass);
-
-    const auto oid = [this](Side side) { return value(side, "SELECT 'mood'::regtype::oid"); };
-    for (const Side side : {Side::blue, Side::green}) run(side, "CREATE TYPE mood AS ENUM ('low', 'high')");
-    while (oid(Side::blue) == oid(Side::green))
-        run(Side::green, "DROP TYPE mood;; CREATE TYPE mood AS ENUM ('low', 'high')");
-    for (const Side side : {Side::blue, Side::green}) run(side, "ALTER TABLE things ADD COLUMN feels mood");
-    const auto types = findings("type_oids", PreflightStage::before_switch);
-    ASSERT_EQ(types.size(), 1U);
-    EXPECT_EQ(types[0].severity, Severity::warn);
-    EXPECT_THAT(objects(types[0]), HasSubstr("mood"));
-    EXPECT_THAT(types[0].remedy, HasSubstr("reconnect"));
-
-    PreflightInput pinned;
-    pinned.pinned = {"session 5, user app on app: it holds a temporary table"};
-    const auto found = findings("pinned_sessions", pinned);
-    ASSERT_EQ(found.size(), 1U);
-    EXPECT_EQ(found[0].severity, Severity::warn);
-    EXPECT_THAT(objects(found[0]), HasSubstr("temporary table"));
-    EXPECT_THAT(found[0].remedy, HasSubstr("--pinned end"));
-}
-
-const Case kMarkers[] = {
-    {"markers", Severity::refuse, "DELETE FROM turnout.mark_blue", "turnout.mark_blue", "turnout sync",
-     "INSERT INTO turnout.mark_blue VALUES (1, 0)"},
-    {"markers", Severity::refuse, "DELETE FROM turnout.mark_green", "turnout.mark_green", "turnout sync",
-     "INSERT INTO turnout.mark_green VALUES (1, 0)", Side::green},
-};
-
-TEST_F(PreflightBeforeSwitch, FindsAMarkerThatHasLostItsRow) {
-    await(sync(*cluster_, Side::blue, [](const SyncProgress&) {}));
-    for (const Case& it : kMarkers) {
-        SCOPED_TRACE(it.provoke);
-        expect(it, PreflightStage::before_switch);
-    }
-}
 
 /// Of the servers themselves: as another configuration would have them.
 TEST_F(PreflightTest, FindsTheSameServerTwiceAndARoleThatMayNotEnough) {
@@ -404,6 +181,28 @@ TEST_F(PreflightTest, WarnsOfADowngrade) {
     }
     EXPECT_THAT(said, HasSubstr("is a downgrade"));
     server(Side::green).execute("DROP DATABASE " + database_);
+}
+
+/// What commits there would not come back, the activation least of all.
+TEST_F(PreflightTest, RefusesWhereCommitsWaitForAStandbyThatIsNotThere) {
+    const auto said = [this] {
+        std::string text;
+        for (const Finding& one : findings("synchronous_standby_names")) {
+            if (one.severity == Severity::refuse) text += objects(one) + one.sentence + " | " + one.remedy;
+        }
+        return text;
+    };
+    EXPECT_EQ(said(), "");
+    support::Cluster& green = server(Side::green);
+    green.execute("ALTER SYSTEM SET synchronous_standby_names = 'absent'");
+    green.execute("SELECT pg_reload_conf()");
+    EXPECT_TRUE(comes([&] { return !said().empty(); }));
+    EXPECT_THAT(said(), HasSubstr("absent; green"));
+    EXPECT_THAT(said(), HasSubstr("commits wait for a synchronous standby that is not there"));
+    EXPECT_THAT(said(), HasSubstr("start that standby, or ALTER SYSTEM RESET synchronous_standby_names"));
+    green.execute("ALTER SYSTEM RESET synchronous_standby_names");
+    green.execute("SELECT pg_reload_conf()");
+    EXPECT_TRUE(comes([&] { return said().empty(); }));
 }
 
 TEST_F(PreflightTest, RefusesAServerThatIsNotMadeForReplication) {

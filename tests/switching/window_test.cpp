@@ -91,6 +91,18 @@ TEST_F(JustBeforeTheGate, a_change_of_the_schema_makes_it_refuse) {
     audit();
 }
 
+TEST_F(JustBeforeTheGate, a_right_that_was_granted_makes_it_refuse) {
+    for (const char* grant : {"GRANT SELECT ON ledger TO pg_monitor", "GRANT SELECT (n) ON ledger TO pg_monitor",
+                              "GRANT CREATE ON SCHEMA public TO pg_monitor",
+                              "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO pg_monitor"}) {
+        const SwitchReport report = change_with(std::string("BEGIN READ WRITE; ") + grant + "; COMMIT");
+        EXPECT_EQ(name(report.outcome), "refused") << grant << '\n' << to_text(report);
+        EXPECT_EQ(report.problems, std::vector<std::string>{"app: the schema on blue was changed"}) << grant;
+    }
+    EXPECT_EQ(active(), Side::blue);
+    audit();
+}
+
 TEST_F(JustBeforeTheGate, temporary_tables_and_what_is_undone_again_do_not) {
     const SwitchReport report = change_with(
         "BEGIN READ WRITE; CREATE TEMPORARY TABLE scratch (id serial PRIMARY KEY); DROP TABLE scratch; COMMIT; "
