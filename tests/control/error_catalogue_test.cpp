@@ -92,6 +92,7 @@ const std::map<std::string_view, std::string_view> kMetOtherwise{
     {"there is no way back: … could not follow … after it", "or its preflight, in `integration/way_back_test`"},
     {"the subscription has gone while its tables were copied: turnout sync begins anew", "somebody drops it meanwhile"},
     {"session … has ended already", "between a look and a kill"},
+    {"cannot wait for clients: …", "a kernel that has no descriptor left for the loop"},
     {"the client is gone", "nobody is there"},
     {"the topic is not known", "never"},
     {"OpenSSL could not compute SHA-256", "never, as far as is known"},
