@@ -20,7 +20,8 @@ struct Grants {
 /// Who may do what with it, the owner's own rights left out. MAINTAIN exists from 17 on and comes with ownership.
 std::string grants(const Grants& on) {
     return fmt::format(
-        "SELECT {}, 'grant ' || a.privilege_type || {} || ' to ' || coalesce((SELECT quote_ident(rolname) FROM pg_roles "
+        "SELECT {}, 'grant ' || a.privilege_type || {} || ' to ' || coalesce((SELECT quote_ident(rolname) FROM "
+        "pg_roles "
         "WHERE oid = a.grantee), 'public') || CASE WHEN a.is_grantable THEN ' with grant option' ELSE '' END FROM {} "
         "CROSS JOIN LATERAL aclexplode({}) a WHERE {} AND a.grantee <> {} AND a.privilege_type <> 'MAINTAIN'",
         on.object, on.of, on.from, on.acl, on.where, on.owner);
@@ -38,19 +39,20 @@ std::vector<std::string> relations() {
     const std::string from = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace";
     const std::string where = users_and("c.relkind IN ('r','p','v','m','f','S') AND c.relpersistence <> 't' AND " +
                                         free("pg_class", "c.oid"));
-    return {grants({.object = object, .from = from, .acl = "c.relacl", .owner = "c.relowner", .where = where}),
-            grants({.object = object,
-                    .from = from + " JOIN pg_attribute t ON t.attrelid = c.oid AND NOT t.attisdropped",
-                    .acl = "t.attacl",
-                    .owner = "c.relowner",
-                    .where = where,
-                    .of = "' (' || quote_ident(t.attname) || ')'"}),
-            fmt::format("SELECT {}, format('owner %s%s', pg_get_userbyid(c.relowner), (SELECT format(' owned by %s.%I', "
-                        "d.refobjid::regclass, t.attname) FROM pg_depend d JOIN pg_attribute t ON t.attrelid = "
-                        "d.refobjid AND t.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass AND d.objid = "
-                        "c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))) FROM {} WHERE {} "
-                        "AND c.relkind = 'S'",
-                        object, from, where)};
+    return {
+        grants({.object = object, .from = from, .acl = "c.relacl", .owner = "c.relowner", .where = where}),
+        grants({.object = object,
+                .from = from + " JOIN pg_attribute t ON t.attrelid = c.oid AND NOT t.attisdropped",
+                .acl = "t.attacl",
+                .owner = "c.relowner",
+                .where = where,
+                .of = "' (' || quote_ident(t.attname) || ')'"}),
+        fmt::format("SELECT {}, format('owner %s%s', pg_get_userbyid(c.relowner), (SELECT format(' owned by %s.%I', "
+                    "d.refobjid::regclass, t.attname) FROM pg_depend d JOIN pg_attribute t ON t.attrelid = "
+                    "d.refobjid AND t.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass AND d.objid = "
+                    "c.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))) FROM {} WHERE {} "
+                    "AND c.relkind = 'S'",
+                    object, from, where)};
 }
 
 std::vector<std::string> types() {
@@ -73,16 +75,13 @@ std::vector<std::string> types() {
 std::vector<std::string> schemas() {
     const std::string object = "'schema ' || quote_ident(n.nspname)";
     const std::string where = users_and(free("pg_namespace", "n.oid"));
-    return {grants({.object = object,
-                    .from = "pg_namespace n",
-                    .acl = "n.nspacl",
-                    .owner = "n.nspowner",
-                    .where = where}),
-            fmt::format("SELECT {}, 'owner ' || CASE WHEN pg_get_userbyid(n.nspowner) = 'pg_database_owner' OR "
-                        "(n.nspname = 'public' AND n.nspowner = d.datdba) THEN 'of the database' ELSE "
-                        "pg_get_userbyid(n.nspowner) END FROM pg_namespace n JOIN pg_database d ON d.datname = "
-                        "current_database() WHERE {}",
-                        object, where)};
+    return {
+        grants({.object = object, .from = "pg_namespace n", .acl = "n.nspacl", .owner = "n.nspowner", .where = where}),
+        fmt::format("SELECT {}, 'owner ' || CASE WHEN pg_get_userbyid(n.nspowner) = 'pg_database_owner' OR "
+                    "(n.nspname = 'public' AND n.nspowner = d.datdba) THEN 'of the database' ELSE "
+                    "pg_get_userbyid(n.nspowner) END FROM pg_namespace n JOIN pg_database d ON d.datname = "
+                    "current_database() WHERE {}",
+                    object, where)};
 }
 
 /// Default privileges are compared with the owner's own: REVOKE leaves nothing else.

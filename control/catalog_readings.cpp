@@ -149,7 +149,8 @@ std::vector<std::string> other_readings() {
         "c.relnamespace WHERE c.relpersistence <> 't' AND {} AND {}",
         kRelationName, kUsers, free_class));
     all.push_back(fmt::format(
-        "SELECT {}, format('%s returns %s language %s %s strict %s secdef %s parallel %s owner %s config %s source %s', "
+        "SELECT {}, format('%s returns %s language %s %s strict %s secdef %s parallel %s owner %s config %s source "
+        "%s', "
         "p.prokind, "
         "pg_get_function_result(p.oid), l.lanname, p.provolatile, p.proisstrict, p.prosecdef, p.proparallel, "
         "pg_get_userbyid(p.proowner), p.proconfig, md5(p.prosrc)) "

@@ -1,6 +1,6 @@
 // What is asked of a database's catalogs to compare it with another one's. Each reading is a question about one kind of
-// object; its rows are an object's name and one line about it. A line must read the same on every major version: nothing
-// here depends on how one of them prints a query.
+// object; its rows are an object's name and one line about it. A line must read the same on every major version:
+// nothing here depends on how one of them prints a query.
 #pragma once
 
 #include <string>
@@ -28,7 +28,8 @@ inline constexpr std::string_view kType = "'type ' || format('%I.%I', n.nspname,
 
 /// A condition: the object is no member of an extension. `catalog` is its catalog, `oid` how its OID is called.
 std::string free(std::string_view catalog, std::string_view oid);
-/// The same, and it came with no other object, as the constructors of a range type do: a newer major makes more of them.
+/// The same, and it came with no other object, as the constructors of a range type do: a newer major makes more of
+/// them.
 std::string free_and_not_implied(std::string_view catalog, std::string_view oid);
 
 /// Everything that a statement of a client's can depend on, but who may run it.

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The kernel's numbers of TCP states, from 1.
-constexpr std::array kStates{"ESTABLISHED", "SYN_SENT", "SYN_RECV",   "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
+constexpr std::array kStates{"ESTABLISHED", "SYN_SENT",   "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
                              "CLOSE",       "CLOSE_WAIT", "LAST_ACK", "LISTEN",    "CLOSING"};
 
 /// Sockets by the inode that a descriptor's link names.

@@ -1,5 +1,5 @@
-// A check of preflight as a test has it: provoked on real servers, found with its severity, its objects and the statement
-// that mends it, and gone when that has been done.
+// A check of preflight as a test has it: provoked on real servers, found with its severity, its objects and the
+// statement that mends it, and gone when that has been done.
 #pragma once
 
 #include <gmock/gmock.h>
