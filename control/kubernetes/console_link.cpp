@@ -179,14 +179,16 @@ void judge(std::vector<SpecProblem>& problems, const control::PgResult& row, int
         problems.push_back({"spec.olddbhost", "the server's wal_level is '" + std::string(row.get(0, 0)) +
                                                   "': ALTER SYSTEM SET wal_level = 'logical', and restart it"});
     if (row.get(0, 1) != "on")
-        problems.push_back({"spec.credentials.secretName", "the role it names is no superuser of the old server"});
+        problems.push_back(
+            {"spec.credentials.secretName", "the role it names is no superuser of the old server: name one that is"});
     if (!row.is_null(0, 2))
-        problems.push_back({"spec.databases", "the old server has no database " + std::string(row.get(0, 2))});
+        problems.push_back({"spec.databases", "the old server has no database " + std::string(row.get(0, 2)) +
+                                                  ": correct the list, or create it"});
     if (row.get(0, 3) == "t")
         problems.push_back({"spec.olddbhost", "the server is a physical standby: name the primary"});
     if (spec.major && *spec.major < major)
         problems.push_back({"spec.image", "the old server is of version " + std::to_string(major) +
-                                              ", so the new one cannot be of an older one"});
+                                              ": name an image of that version or a newer one"});
 }
 
 }  // namespace

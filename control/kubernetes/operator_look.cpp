@@ -97,7 +97,7 @@ asio::awaitable<void> Operator::look_at_secrets(Look& look) {
                                      std::pair<const char*, const std::string&>("password", credentials.password)}) {
         if (value.empty())
             look.seen.secrets.push_back(
-                {"spec.credentials.secretName", "the Secret '" + name + "' lacks the key " + key});
+                {"spec.credentials.secretName", "the Secret '" + name + "' lacks the key " + key + ": add it"});
     }
     if (look.seen.secrets.empty()) look.credentials = std::move(credentials);
 }

@@ -3,85 +3,25 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 #include <chrono>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "control/kubernetes/fields.hpp"
 #include "tests/kubernetes/objects.hpp"
-#include "tests/kubernetes/running.hpp"
+#include "tests/kubernetes/operating.hpp"
 #include "tests/kubernetes/scripted_api.hpp"
 
 namespace turnout::kubernetes {
 namespace {
 
-namespace asio = boost::asio;
 namespace json = boost::json;
 
-constexpr const char* kUpgrade = "/apis/turnout.internal/v1alpha1/namespaces/default/pgupgrades/app";
+const std::string kUpgrade = upgrade_at("app");
 constexpr const char* kLeasePath = "/apis/coordination.k8s.io/v1/namespaces/default/leases/turnout-operator";
-
-/// One operator at work.
-class Worker {
-  public:
-    Worker(asio::io_context& context, const ScriptedApi& api, std::string identity)
-        : context_(context), operator_(context.get_executor(), api.access(), std::move(identity)) {
-        asio::co_spawn(context, operator_.run(),
-                       asio::bind_cancellation_slot(stop_.slot(), [this](std::exception_ptr thrown, bool) {
-                           over_ = true;
-                           failure_ = thrown;
-                       }));
-    }
-    ~Worker() { stop(); }
-    void stop() {
-        if (over_) return;
-        stop_.emit(asio::cancellation_type::terminal);
-        EXPECT_TRUE(run_until(context_, [this] { return over_; }));
-        EXPECT_EQ(failure_, nullptr);
-        context_.restart();
-        context_.poll();
-    }
-
-    bool over() const { return over_; }
-
-  private:
-    asio::io_context& context_;
-    Operator operator_;
-    asio::cancellation_signal stop_;
-    bool over_ = false;
-    std::exception_ptr failure_;
-};
-
-json::object upgrade(json::object spec) {
-    return {{"metadata", json::object{{"uid", "u-1"}, {"generation", 1}}}, {"spec", std::move(spec)}};
-}
-
-std::string ready_reason(const ScriptedApi& api) {
-    const auto object = api.find(kUpgrade);
-    if (!object) return {};
-    const Status status = parse_status(object_in(*object, {"status"}));
-    const Condition* const ready = status.find(condition::ready);
-    return ready == nullptr ? "" : ready->reason;
-}
-
-class Operating : public testing::Test {
-  protected:
-    bool until(const std::function<bool()>& holds) { return run_until(context, holds); }
-    bool until_ready_says(const std::string& reason) {
-        return until([&] { return ready_reason(api) == reason; });
-    }
-
-    asio::io_context context;
-    ScriptedApi api{context};
-};
 
 TEST_F(Operating, AWrongSpecEndsInAConditionAndIsWrittenOnce) {
     json::object spec = sample_spec();
