@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -306,13 +307,17 @@ TEST(ConfigTable, KeysAreUniqueAndDescribed) {
 
 TEST(ConfigTable, ShowConfigHasEveryKeyWithItsValueAndDefault) {
     const auto rows = config_rows(parse_config(std::string(kLeast) + "max_pause = \"250ms\"\n", "t.toml"));
+    std::map<std::string, ConfigRow> by_key;
+    for (const ConfigRow& row : rows) by_key[row.key] = row;
+    EXPECT_EQ(by_key.size(), rows.size()) << "one stands there twice";
     EXPECT_EQ(rows.size(), config_keys().size());
-    for (const ConfigRow& row : rows) {
-        if (row.key != "switch.max_pause") continue;
-        EXPECT_EQ(row.value, "250ms");
-        EXPECT_EQ(row.default_value, "100ms");
-        EXPECT_TRUE(row.changeable);
+    for (const ConfigKey& key : config_keys()) {
+        SCOPED_TRACE(key.path());
+        ASSERT_TRUE(by_key.contains(key.path()));
+        EXPECT_EQ(by_key[key.path()].changeable, key.reloadable);
     }
+    EXPECT_EQ(by_key["switch.max_pause"].value, "250ms");
+    EXPECT_EQ(by_key["switch.max_pause"].default_value, "100ms");
 }
 
 TEST(ConfigReload, TakesOverWhatMayChangeAndNamesWhatNeedsARestart) {

@@ -75,7 +75,34 @@ const std::map<std::string_view, std::string_view> kWithoutRemedy{
     {"the lock on … is not held any more", "another process is in charge"},
     {"[switch] databases lists none", "the configuration says it first, with its place"},
     {"[switch] databases lists \"…\" twice", "the configuration says it first, with its place"},
+    {"a session of the admin socket ended unexpectedly", "an error of turnout's own, for the log"},
+    {"… was passed as a listening socket, but [proxy] listen does not name it", "both places are named"},
+    {"'…' is none of …", "what it may be stands in the gap"},
+    {"… after …", "phases, as they come"},
 };
+
+/// Reasons of conditions and Events that tell of no trouble.
+const std::set<std::string_view> kAllIsWell{"Aborted",
+                                            "Aborting",
+                                            "Certain",
+                                            "Checked",
+                                            "Copying",
+                                            "Finished",
+                                            "Following",
+                                            "NothingToRollBack",
+                                            "Preflight",
+                                            "Retiring",
+                                            "RolledBack",
+                                            "SpecMended",
+                                            "Switched",
+                                            "TrafficMoved",
+                                            "Watching",
+                                            "WayBackOpen",
+                                            "Window",
+                                            "…Near…Behind",
+                                            "…NewServerActive…OldServerActive",
+                                            "…WaitsForCutover…CatchingUp",
+                                            "…Watching…Switched"};
 
 /// Errors whose words are in no test: met by their SQLSTATE, within others, or at a moment that no test can choose.
 const std::map<std::string_view, std::string_view> kMetOtherwise{
@@ -142,11 +169,68 @@ const std::map<std::string_view, std::string_view> kMetOtherwise{
     {"the lease is lost", "by who acts then, in `kubernetes/election_test`"},
     {"the watch ended with an error", "by what is done then, in `kubernetes/operator_test`"},
     {"… is no kubeconfig: …; name another by --kubeconfig", "in `kubernetes/access_test`"},
+    // A PgUpgrade's spec: by the field that is named, and a word of the remedy.
+    {"'postgres' keeps turnout's journal and cannot be moved: leave it out", "by its field in `kubernetes/spec_test`"},
+    {"'…' is no duration: …", "by its field in `kubernetes/spec_test`"},
+    {"'…' is no limit: …", "by its field in `kubernetes/spec_test`"},
+    {"'…' is none of …", "by its field in `kubernetes/spec_test`"},
+    {"is missing: name the databases to move, or one in dbname", "by its field in `kubernetes/spec_test`"},
+    {"cannot be changed once the version change has begun: set it back to …, or delete the object and make a new one",
+     "by its field in `kubernetes/spec_test`"},
+    {"has to be a text", "the schema refuses it before"},
+    {"has to be an object", "the schema refuses it before"},
+    {"each has to be the name of a database", "the schema refuses it before"},
+    {"the old server at …:… cannot be used: …", "by its field in `apiserver/wrong_specs_test`"},
+    {"the old server has no database …: correct the list, or create it",
+     "by its field in `apiserver/wrong_specs_test`"},
+    {"the old server does not let the role in: …", "a Secret with another password"},
+    {"the role it names is no superuser of the old server: name one that is", "a Secret with another role"},
+    {"the Service … leads to …", "by where it leads, in `kubernetes/conflicts_test`"},
+    {"… to … in … ms", "by the window in the status, in `kubernetes/status_test`"},
+    {"… after …", "by the phase, in `kubernetes/reconciler_test`"},
+    // What only the log says goes with something that others notice, and is met by that.
+    {"cannot accept a client: …", "without file descriptors"},
+    {"the admin socket cannot accept: …", "without file descriptors"},
+    {"no socket to the console for …: …", "without file descriptors"},
+    {"cannot look up user \"…\" from …: …", "by the client's refusal, in `integration/refusals_test`"},
+    {"no login for user \"…\" from …: …", "by the client's refusal, in `integration/refusals_test`"},
+    {"refused user \"…\" from …: …", "by the client's refusal, in `integration/methods_test`"},
+    {"session … from …: …", "by the client's refusal, in `sessions/hostile_test`"},
+    {"session … of user \"…\" could not be moved to …: …", "by the client's 57P01, in `sessions/lost_server_test`"},
+    {"session … of user \"…\" ended by an internal error: …", "never, as far as is known"},
+    {"session … of user \"…\": prepared statement \"…\" has other types on … (…) than before (…)",
+     "by the client's error, in `sessions/prepared_statements_test`"},
+    {"session …: … sends what is not the protocol: …", "by the client's error, in `sessions/hostile_test`"},
+    {"control ends: …", "never, as far as is known"},
+    {"control holds a claimed switch and shows no life: ending the process, so that recovery decides",
+     "by the process's end, in `sessions/claim_watchdog_test`"},
+    {"core dumps cannot be forbidden; they would hold keys that are as good as logins", "never, on Linux"},
+    {"nobody is served: …; …", "by what clients are told, in `sessions/nobody_served_test`"},
+    {"rolling back: …", "by what is done then, in `integration/watched_switch_test`"},
+    {"sessions on … cannot be ended: …", "a side that goes at the same moment"},
+    {"still to be done: …", "by `unsettled` in the status, in the kill matrix"},
+    {"the hook … failed, and … goes on: …", "by the verb that goes on, in `integration/console_test`"},
+    {"the hook … failed: …", "by its words, in `control/hook_test`"},
+    {"the journal cannot be read: …", "by who is served then, in `control/recovery_test`"},
+    {"the lease: …", "by who acts then, in `kubernetes/operator_test`"},
+    {"… has lost the lease: somebody else acts now", "by its end, in `kubernetes/operator_test`"},
+    {"the lock on … is lost: …", "by what is done then, in the kill matrix"},
+    {"the report is not kept: …; [report] directory names where", "without room on the disk"},
+    {"the configuration is not taken over, all stays as it was: …", "by its SQLSTATE in `control/controller_test`"},
+    {"watching …: …; again in … ms", "in `apiserver/api_server_test`"},
+    {"the Secret '…' lacks the key …: add it", "a Secret without a password"},
+    {"written where it did not count, and not merged: …: …", "by the report's strays, in `integration/bypassing_test`"},
+    {"… ends: … (…)", "by the verb's answer, everywhere"},
+    {"… holds a password and can be read by others: chmod 600 …", "a file of the operator's that is open to others"},
+    {"… on … lacks rows that were carried there before: it was restored from an older copy; run turnout abort, then "
+     "turnout sync",
+     "by what is found then, in `replication/gap_test`"},
+    {"…: turnout …: …", "by the reason VerbFailed, in `kubernetes/reconciler_test`"},
 };
 
 /// A message that says by itself what to do, or what must be.
 bool says_what_to_do(std::string_view message) {
-    for (const std::string_view word : {": ", "; ", " must ", " needs ", " only "})
+    for (const std::string_view word : {": ", "; ", " must ", " needs ", " only ", "has to be "})
         if (message.find(word) != std::string_view::npos) return true;
     return false;
 }
@@ -169,13 +253,18 @@ std::vector<std::string_view> stretches_of(std::string_view text) {
 class Tests {
   public:
     explicit Tests(const std::vector<ErrorSite>& errors) {
-        std::map<std::string_view, std::set<std::string_view>> owners;
+        std::map<std::string_view, std::set<std::string_view>> owners, told;
         for (const ErrorSite& error : errors) {
             messages_[error.message] = stretches_of(error.message);
+            for (const std::string_view word : stretches_of(error.reason)) reasons_.insert(word);
             for (const std::string_view stretch : messages_[error.message])
-                for (std::size_t i = 0; i + kPart <= stretch.size(); ++i)
+                for (std::size_t i = 0; i + kPart <= stretch.size(); ++i) {
                     owners[stretch.substr(i, kPart)].insert(error.message);
+                    if (error.place.empty()) told[stretch.substr(i, kPart)].insert(error.message);
+                }
         }
+        // What somebody is told has its parts, whatever the log says in the same words.
+        for (const auto& [part, whose] : told) owners[part] = whose;
         for (const auto& [part, whose] : owners)
             if (whose.size() == 1) owner_[part] = *whose.begin();
         for (const auto& entry : fs::recursive_directory_iterator(kRoot / "tests"))
@@ -183,6 +272,7 @@ class Tests {
                 look_at(entry.path());
     }
 
+    /// Of a message, or of all words of a reason.
     std::string of(std::string_view message) const {
         const auto found = tests_.find(message);
         if (found == tests_.end()) return {};
@@ -201,6 +291,7 @@ class Tests {
                     tests_[found->second].insert(name);
             for (const auto& [message, stretches] : messages_)
                 if (has_all(line, stretches)) tests_[message].insert(name);
+            if (const auto reason = reasons_.find(line); reason != reasons_.end()) tests_[*reason].insert(name);
         }
     }
 
@@ -217,6 +308,7 @@ class Tests {
     }
 
     std::map<std::string_view, std::vector<std::string_view>> messages_;
+    std::set<std::string_view> reasons_;  ///< words, known by a literal that is nothing else
     std::unordered_map<std::string_view, std::string_view> owner_;
     std::map<std::string_view, std::set<std::string>> tests_;
 };
@@ -224,7 +316,9 @@ class Tests {
 /// One of each message and SQLSTATE.
 std::vector<ErrorSite> catalogue() {
     std::vector<ErrorSite> all = all_errors(kRoot);
-    const auto order = [](const ErrorSite& error) { return std::tie(error.sqlstate, error.message, error.remedy); };
+    const auto order = [](const ErrorSite& error) {
+        return std::tie(error.sqlstate, error.place, error.reason, error.message, error.remedy);
+    };
     std::sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return order(a) < order(b); });
     all.erase(std::unique(all.begin(), all.end(), [&](const auto& a, const auto& b) { return order(a) == order(b); }),
               all.end());
@@ -241,6 +335,13 @@ std::string cell(std::string text) {
 std::string met_by(const ErrorSite& error, const Tests& tests) {
     if (const auto otherwise = kMetOtherwise.find(error.message); otherwise != kMetOtherwise.end())
         return "(" + std::string(otherwise->second) + ")";
+    std::string by_reason;
+    for (const std::string_view word : stretches_of(error.reason)) {
+        const std::string names = tests.of(word);
+        if (names.empty()) return {};
+        by_reason += (by_reason.empty() ? "" : "; ") + names;
+    }
+    if (!by_reason.empty()) return by_reason;
     const std::string names = tests.of(error.message);
     const bool found = error.file.starts_with("control/preflight");
     return names.empty() && found ? "(by its check, in `replication/preflight_test`)" : names;
@@ -252,21 +353,29 @@ void write_table(const fs::path& file, const std::vector<ErrorSite>& errors, con
            "What a server says is passed on as it is and is not here. \"…\" is put in when the error is raised. Where\n"
            "there is no SQLSTATE a configuration is refused, with file, line and column in front, a check finds "
            "something, or the\n"
-           "operator or the HTTP listener says it.\n\n"
+           "operator or the HTTP listener says it. \"log\" is a warning that only the log has; \"condition\" and "
+           "\"event\" "
+           "are\n"
+           "what the operator says of a PgUpgrade, with the reason that programs know it by. The scripts of the "
+           "package "
+           "say\nnothing of their own.\n\n"
            "| SQLSTATE | message | remedy | met by |\n|---|---|---|---|\n";
     for (const ErrorSite& error : errors) {
         const auto without = kWithoutRemedy.find(error.message);
-        const std::string remedy = error.remedy.empty() && without != kWithoutRemedy.end()
-                                       ? "(" + std::string(without->second) + ")"
-                                       : error.remedy;
-        out << "| " << error.sqlstate << " | " << cell(error.message) << " | " << cell(remedy) << " | "
-            << met_by(error, tests) << " |\n";
+        std::string remedy = error.remedy;
+        if (kAllIsWell.contains(error.reason)) remedy = "(all is well)";
+        if (error.remedy.empty() && without != kWithoutRemedy.end()) remedy = "(" + std::string(without->second) + ")";
+        std::string kind = error.place;
+        for (const std::string_view reason : stretches_of(error.reason)) kind.append(" ").append(reason);
+        out << "| " << (kind.empty() ? error.sqlstate : kind) << " | " << cell(error.message) << " | " << cell(remedy)
+            << " | " << met_by(error, tests) << " |\n";
     }
 }
 
 TEST(Errors, EachSaysWhatToDo) {
     for (const ErrorSite& error : catalogue())
-        EXPECT_TRUE(!error.remedy.empty() || kWithoutRemedy.contains(error.message) || says_what_to_do(error.message))
+        EXPECT_TRUE(!error.remedy.empty() || kWithoutRemedy.contains(error.message) ||
+                    kAllIsWell.contains(error.reason) || says_what_to_do(error.message))
             << error.file << ": " << error.message;
 }
 
@@ -278,6 +387,33 @@ TEST(Errors, EachIsMetByATest) {
         EXPECT_FALSE(met_by(error, tests).empty()) << error.file << ": \"" << error.message
                                                    << "\" is in no test; let one meet it, or say in kMetOtherwise how";
     write_table(fs::path(TURNOUT_BINARY_DIR) / "errors.md", errors, tests);
+}
+
+/// What adduser, systemctl and dpkg say is theirs, and their exit status is the script's.
+TEST(Errors, ThePackagesScriptsAddNone) {
+    for (const char* script : {"postinst", "prerm", "postrm"}) {
+        const std::string text = read(kRoot / "deploy/debian" / script);
+        EXPECT_NE(text.find("\nset -e\n"), std::string::npos) << script << " goes on after a command that failed";
+        for (const char* word : {"echo", "printf", "exit "})
+            EXPECT_EQ(text.find(word), std::string::npos) << script << " says something: it belongs into the table";
+    }
+}
+
+TEST(Errors, OfLogAndStatusAreFoundInASource) {
+    const auto found = errors_of("control/kubernetes/reconciler_x.cpp",
+                                 "spdlog::warn(\"{} does not end: {}\", name(side), left);\n"
+                                 "spdlog::warn(\"{}: {}\", name, error.what());\n"
+                                 "spdlog::info(\"all is well: {}\", name);\n"
+                                 "ready(Truth::no, near ? \"Near\" : \"Behind\", \"it waits for \" + what);\n"
+                                 "problems.push_back({\"spec.image\", \"is missing: name one\"});\n");
+    ASSERT_EQ(found.size(), 3U);
+    EXPECT_EQ(found[0].place, "log");
+    EXPECT_EQ(found[0].message, "… does not end: …");
+    EXPECT_EQ(found[1].place, "condition");
+    EXPECT_EQ(found[1].reason, "…Near…Behind");
+    EXPECT_EQ(found[1].message, "it waits for …");
+    EXPECT_EQ(found[2].message, "is missing: name one");
+    EXPECT_EQ(errors_of("control/other.cpp", "ready(Truth::no, \"Word\", \"some words\");").size(), 0U);
 }
 
 TEST(Errors, AreFoundInASource) {

@@ -14,6 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kPutIn = "…";
+constexpr std::string_view kOperator = "control/kubernetes/";
+constexpr std::string_view kStatus = "control/kubernetes/reconciler";
+constexpr std::string_view kProblem = "push_back({";  // a SpecProblem: its field, and what is wrong
 
 /// How a function that raises errors takes its arguments; -1: not at all.
 struct Call {
@@ -22,6 +25,9 @@ struct Call {
     std::string_view its_sqlstate{};  ///< what it always gives
     std::string_view its_hint{};      ///< what it gives where no other is given
     int otherwise = -1;               ///< another message, which it gives in another case
+    std::string_view place{};         ///< ErrorSite::place
+    int reason = -1;
+    std::string_view in{};  ///< only in the files whose names begin so
 };
 
 constexpr std::array kCalls{
@@ -59,6 +65,14 @@ constexpr std::array kCalls{
     Call{"http_error", -1, 1, -1},
     Call{"AccessError", -1, 0, -1},
     Call{"ApiUnreachable", -1, 0, -1, "", "It is tried again."},
+    Call{.name = "spdlog::warn", .sqlstate = -1, .message = 0, .hint = -1, .place = "log"},
+    Call{.name = "spdlog::error", .sqlstate = -1, .message = 0, .hint = -1, .place = "log"},
+    Call{.name = "spdlog::critical", .sqlstate = -1, .message = 0, .hint = -1, .place = "log"},
+    Call{.name = "ready", .sqlstate = -1, .message = 2, .hint = -1, .place = "condition", .reason = 1, .in = kStatus},
+    Call{.name = "set", .sqlstate = -1, .message = 3, .hint = -1, .place = "condition", .reason = 2, .in = kStatus},
+    Call{.name = "note", .sqlstate = -1, .message = 2, .hint = -1, .place = "event", .reason = 1, .in = kOperator},
+    Call{.name = "problem", .sqlstate = -1, .message = 1, .hint = -1, .place = "condition", .in = kOperator},
+    Call{.name = kProblem, .sqlstate = -1, .message = 1, .hint = -1, .place = "condition", .in = kOperator},
 };
 
 /// control/answer.hpp's names.
@@ -194,12 +208,23 @@ std::string state_of(std::string_view expression) {
     return found == named_states().end() ? std::string() : std::string(found->second);
 }
 
+/// A bracket that opens an argument: its call.
+std::string_view call_around(std::string_view before) {
+    before = before.substr(0, before.find_last_not_of(" \n") + 1);
+    for (const std::string_view list : {"problems.push_back(", "secrets.push_back("})
+        if (before.ends_with(list)) return kProblem;
+    return {};
+}
+
 const Call* call_at(std::string_view text, std::size_t open) {
     std::size_t begin = open;
     while (begin > 0 && (is_name(text[begin - 1]) || text[begin - 1] == '.')) --begin;
     std::string_view name = text.substr(begin, open - begin);
     const bool of_reading = name == "reading.refuse" || name == "refuse.refuse";
     if (!of_reading) name = name.substr(name.rfind('.') + 1);
+    if (constexpr std::string_view log = "spdlog::"; text.substr(0, begin).ends_with(log))
+        name = text.substr(begin - log.size(), log.size() + name.size());
+    if (name.empty() && text[open] == '{') name = call_around(text.substr(0, open));
     const auto found =
         std::find_if(kCalls.begin(), kCalls.end(), [name](const Call& call) { return call.name == name; });
     return found == kCalls.end() ? nullptr : &*found;
@@ -212,7 +237,7 @@ std::vector<ErrorSite> errors_of(const std::string& file, std::string_view sourc
     std::vector<ErrorSite> sites;
     for (std::size_t at = text.find_first_of("({"); at != std::string::npos; at = text.find_first_of("({", at + 1)) {
         const Call* call = call_at(text, at);
-        if (call == nullptr) continue;
+        if (call == nullptr || !file.starts_with(call->in)) continue;
         const auto given = arguments(text, at);
         const auto argument = [&](int which) {
             return which < 0 || static_cast<std::size_t>(which) >= given.size()
@@ -221,13 +246,18 @@ std::vector<ErrorSite> errors_of(const std::string& file, std::string_view sourc
         };
         const std::string hint = argument(call->hint);
         ErrorSite site{file, std::string(call->its_sqlstate), words_of(argument(call->message)), words_of(hint)};
+        site.place = call->place;
+        site.reason = words_of(argument(call->reason));
         if (site.remedy.empty()) site.remedy = std::any_of(hint.begin(), hint.end(), is_name) ? kPutIn : call->its_hint;
         if (call->name == "refuse_login") site.remedy = argument(2).ends_with("*why") ? kPutIn : "";
         if (call->sqlstate >= 0) site.sqlstate = state_of(argument(call->sqlstate));
         if (call->sqlstate >= 0 && site.sqlstate.empty()) continue;
         for (const int which : {call->otherwise, call->message}) {
             site.message = words_of(argument(which));
-            if (site.message.find_first_not_of(" …") != std::string::npos) sites.push_back(site);
+            if (site.place == "log") site.message = with_gaps(site.message);
+            // A line of the log that only passes something on has no words.
+            const char* const none = site.place.empty() ? " …" : " …:,()";
+            if (site.message.find_first_not_of(none) != std::string::npos) sites.push_back(site);
         }
     }
     return sites;
