@@ -126,7 +126,8 @@ class Controller {
 
     // ---- controller_hooks.cpp
     boost::asio::awaitable<std::optional<Answer>> held_back(const Command& command, Side from);
-    void tell_hook_of_phase(const Command& command, Side from, std::string_view phase);
+    void tell_hook_of_phase(const Command& command, Side from, std::string_view phase,
+                            const std::vector<TimedPhase>& window);
     void tell_hook_of_end(const Command& command, const Answer& answer);
 
     // ---- controller_record.cpp

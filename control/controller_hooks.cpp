@@ -82,12 +82,24 @@ asio::awaitable<std::optional<Answer>> Controller::held_back(const Command& comm
                       "Mend what it complains of, or take it out of [hooks].", *failure);
 }
 
-/// The window lies behind `intent`; whatever is told meanwhile waits until the next phase is told.
-void Controller::tell_hook_of_phase(const Command& command, Side from, std::string_view phase) {
+/// The window lies behind `intent`; whatever is told meanwhile waits until the next phase is told, and so do the
+/// window's own phases.
+void Controller::tell_hook_of_phase(const Command& command, Side from, std::string_view phase,
+                                    const std::vector<TimedPhase>& window) {
     hook_teller_.hold(phase == "intent");
+    const auto tell = [&](json::object told) {
+        hook_teller_.tell(config_.hooks.phase, std::move(told), config_.hooks.timeout);
+    };
+    for (const TimedPhase& over : window) {
+        json::object told = facts(command, kPhase, from);
+        told["phase"] = over.name;
+        told["us"] = over.took.count();
+        told["began_us"] = over.began.count();
+        tell(std::move(told));
+    }
     json::object told = facts(command, kPhase, from);
     told["phase"] = phase;
-    hook_teller_.tell(config_.hooks.phase, std::move(told), config_.hooks.timeout);
+    tell(std::move(told));
 }
 
 /// A failure is told as an outcome with its reason.

@@ -182,13 +182,14 @@ asio::awaitable<Answer> Controller::switch_over(const Command& command, const Pr
     const auto over = [](SwitchRecord* ended) { ended->over = true; };
     const std::unique_ptr<SwitchRecord, decltype(over)> until_then(record.get(), over);
 
-    SwitchProgress tell = [this, &command, &progress, from = before.side](std::string line) {
-        if (command.verb != Verb::rehearse) tell_hook_of_phase(command, from, line);
-        mark_record(line);
-        const std::string said = fmt::format("{}: {}", dashed(tag(command.verb)), line);
+    SwitchProgress tell = [this, &command, &progress, from = before.side](std::string phase,
+                                                                          const std::vector<TimedPhase>& window) {
+        if (command.verb != Verb::rehearse) tell_hook_of_phase(command, from, phase, window);
+        mark_record(phase);
+        const std::string said = fmt::format("{}: {}", dashed(tag(command.verb)), phase);
         spdlog::info("{}", said);
         progress(said);
-        switch_progress_ = std::move(line);
+        switch_progress_ = std::move(phase);
     };
     // From here on nothing is awaited but the switch: a cancelled coroutine may not wait again.
     const SwitchReport report = co_await switcher_->run(std::move(options), std::move(tell));

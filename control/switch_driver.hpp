@@ -42,8 +42,9 @@ struct SwitchOptions {
     std::function<bool()> in_charge;
 };
 
-/// One line for each phase that begins: "drain", "catch_up".
-using SwitchProgress = std::function<void(std::string line)>;
+/// Is told of each phase outside the window as it begins: "recheck", "settle". Of those in it nobody hears before it is
+/// over: `window` are these, with the phase that follows it.
+using SwitchProgress = std::function<void(std::string phase, const std::vector<TimedPhase>& window)>;
 
 /// Where a switch stands with one of its steps: about to begin it, in it (what it sends first is sent), or told of its
 /// end.

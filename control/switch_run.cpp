@@ -12,6 +12,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <limits>
+#include <utility>
 
 #include "control/awaited.hpp"
 #include "control/fence.hpp"
@@ -29,6 +30,8 @@ constexpr Milliseconds kQuiesce{5000};
 constexpr Milliseconds kSettleFirst{10000};
 /// The last thing before the gate closes is to wait so long for a moment with few busy sessions.
 constexpr Milliseconds kLull{40};
+
+bool in_window(SwitchPhase phase) { return phase >= SwitchPhase::draining && phase <= SwitchPhase::opening; }
 
 reply::Failed failed(const std::exception_ptr& failure) {
     try {
@@ -96,9 +99,9 @@ void SwitchRun::feed(SwitchEvent event) {
         events_.pop_front();
         for (SwitchCommand& command : machine_.on(next, Clock::now())) carry_out(std::move(command));
         if (machine_.phase() == told_) continue;
-        told_ = machine_.phase();
-        const bool window = told_ >= SwitchPhase::draining && told_ <= SwitchPhase::opening;
-        if (!window && progress_) progress_(std::string(name(told_)));
+        const bool was_in_window = in_window(std::exchange(told_, machine_.phase()));
+        if (in_window(told_) || !progress_) continue;
+        progress_(std::string(name(told_)), was_in_window ? machine_.report().phases : std::vector<TimedPhase>());
     }
     feeding_ = false;
     set_alarm();

@@ -86,9 +86,12 @@ PATH, HOME and LC_ALL are all that it has besides.
     text +=
         entry("phase",
               "For the event phase: recheck, park, fence, bypassing, outwait, arm, warm_up, moment, intent; retreat, "
-              "back_off and undo when an attempt was missed; settle and finished. What lies between intent and settle "
-              "is the window, in which clients wait: no program is started there, and how long each of its phases "
-              "took is in the report.");
+              "back_off and undo when an attempt was missed; settle and finished. Behind intent "
+              "comes the window, in which clients wait and no program is started: its phases drain, barrier, catch_up, "
+              "sequences, activate and open, as far as it came, are told when it is over.");
+    text += entry("us, began_us",
+                  "For a phase of the window: how long it took, and when it began, in microseconds from the moment at "
+                  "which the gate closed. They overlap.");
     text += entry("outcome",
                   "For the events after_...: synced, switched, rolled_back, refused, given_up, uncertain, finished, "
                   "aborted; failed, where there is no other word.");
@@ -147,6 +150,10 @@ A version change goes: serve, check, sync, switch; then finish, or rollback and 
     text += ".SH ENVIRONMENT\n";
     text += entry("TURNOUT_ADMIN", "The directory of the admin socket, if --admin is not given.");
     text += entry("NO_COLOR", "If it is set and not empty, nothing is coloured.");
+    text += ".SH FILES\n";
+    text += entry("/etc/turnout/turnout.toml", "The configuration that the package's unit, turnout.service, reads.");
+    text += entry("/run/turnout", "The admin socket.");
+    text += entry("/var/lib/turnout", "The state file and the reports of switches.");
     return text + ".SH SEE ALSO\n.BR turnout.toml (5),\n.BR psql (1),\n.BR pg_dump (1)\n";
 }
 
