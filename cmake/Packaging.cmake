@@ -33,7 +33,7 @@ install(FILES "${TURNOUT_DOCUMENTS}/completion.fish" DESTINATION /usr/share/fish
   RENAME turnout.fish)
 install(FILES "${TURNOUT_DOCUMENTS}/turnout.schema.json" "${deploy}/alerts.yml" DESTINATION /usr/share/turnout)
 install(FILES "${deploy}/grafana/dashboards/turnout.json" DESTINATION /usr/share/turnout/grafana)
-install(FILES "${deploy}/debian/copyright" DESTINATION /usr/share/doc/turnout)
+install(FILES "${deploy}/debian/copyright" "${PROJECT_SOURCE_DIR}/README.md" DESTINATION /usr/share/doc/turnout)
 install(FILES "${TURNOUT_DOCUMENTS}/changelog.gz" DESTINATION /usr/share/doc/turnout)
 install(FILES "${deploy}/debian/lintian-overrides" DESTINATION /usr/share/lintian/overrides RENAME turnout)
 
