@@ -105,9 +105,7 @@ SwitchOptions SwitchingTest::options() const {
     return options;
 }
 
-asio::awaitable<SwitchReport> SwitchingTest::change_later() {
-    return process_->switcher.run(options(), [](const std::string&) {});
-}
+asio::awaitable<SwitchReport> SwitchingTest::change_later() { return process_->switcher.run(options(), {}); }
 
 void SwitchingTest::settle_all() {
     const ServedState state = process_->state_file.load();

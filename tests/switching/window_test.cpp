@@ -16,7 +16,9 @@ namespace turnout::control::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 /// The middle of the windows' times by phase, for people.
 class Times {
@@ -74,9 +76,10 @@ TEST_F(SwitchingTest, what_is_changed_behind_the_comparison_of_the_schemas_makes
 class JustBeforeTheGate : public SwitchingTest {
   protected:
     SwitchReport change_with(const std::string& sql) {
-        return process_->thread.await(process_->switcher.run(options(), [this, sql](const std::string& phase) {
-            if (phase == "intent") server(Side::blue).execute(sql, "app");
-        }));
+        return process_->thread.await(
+            process_->switcher.run(options(), [this, sql](const std::string& phase, const auto&) {
+                if (phase == "intent") server(Side::blue).execute(sql, "app");
+            }));
     }
 };
 
@@ -119,15 +122,20 @@ TEST_F(JustBeforeTheGate, a_prepared_transaction_ends_the_attempt) {
         "BEGIN READ WRITE; INSERT INTO ledger (writer, n) VALUES (1000, 1); PREPARE TRANSACTION 'undecided'"};
     SwitchOptions patient = options();
     patient.max_pause = Milliseconds(5000);
-    const SwitchReport report = process_->thread.await(process_->switcher.run(patient, [&](const std::string& phase) {
+    std::string behind_a_window;
+    const auto tell = [&](const std::string& phase, const std::vector<TimedPhase>& window) {
+        if (!window.empty()) behind_a_window += std::string(window.front().name) + ", then " + phase + "; ";
         if (phase != "intent" && phase != "back_off") return;
         if (todo.empty() || (phase == "intent") != (todo.size() == 2)) return;
         server(Side::blue).execute(todo.back(), "app");
         todo.pop_back();
-    }));
+    };
+    const SwitchReport report = process_->thread.await(process_->switcher.run(patient, tell));
     EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
     ASSERT_FALSE(report.missed.empty());
     EXPECT_THAT(report.missed[0].why, HasSubstr("prepared transactions cannot be moved"));
+    EXPECT_THAT(behind_a_window, StartsWith("drain, then retreat; ")) << "the phases of the missed window are told";
+    EXPECT_THAT(behind_a_window, EndsWith("drain, then settle; "));
     EXPECT_EQ(server(Side::green).value("SELECT count(*) FROM ledger WHERE writer = 1000", "app"), "1");
     audit();
 }
@@ -280,7 +288,7 @@ TEST_F(SwitchingTest, whoever_wakes_late_touches_nothing_of_a_side_that_was_left
 
     SwitchOptions replaced = options();
     replaced.in_charge = [] { return false; };
-    const SwitchReport report = process_->thread.await(process_->switcher.run(replaced, [](const std::string&) {}));
+    const SwitchReport report = process_->thread.await(process_->switcher.run(replaced, {}));
     EXPECT_EQ(report.outcome, SwitchOutcome::refused) << to_text(report);
     EXPECT_NE(report.message.find("lock on green"), std::string::npos) << report.message;
     EXPECT_EQ(active(), Side::green);
