@@ -181,8 +181,8 @@ constexpr std::array kKeys{
     ConfigKey{
         "hooks", "phase", R"("")", kReload, kOpen,
         "Program told each phase of a switch or rollback as it begins, in TURNOUT_PHASE; those of the window when it "
-        "is "
-        "over, with how long each took. Nobody waits for it, and none is started while the gate is closed. See HOOKS.",
+        "is over, with how long each took. Nobody waits for it, and none is started while the gate is closed. See "
+        "HOOKS.",
         [](Config& c) -> Slot { return &c.hooks.phase; }},
     ConfigKey{"hooks", "after_switch", R"("")", kReload, kOpen,
               "Program run when a switch or rollback has ended, whatever its outcome; told as after_sync is.",

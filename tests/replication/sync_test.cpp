@@ -186,9 +186,9 @@ TEST_F(SyncTest, CopiesUnderLoadAndOpensTheWayBack) {
         .execute("ALTER DATABASE " + database_ + " SET work_mem = '5MB'; REVOKE TEMPORARY ON DATABASE " + database_ +
                  " FROM PUBLIC; GRANT CREATE ON DATABASE " + database_ + " TO reader_" + database_ +
                  " WITH GRANT OPTION; ALTER ROLE ALL SET app.everybody = 'x'; DO $$ BEGIN IF "
-                 "current_setting('server_version_num')::int >= 150000 THEN GRANT SET ON PARAMETER log_statement TO "
-                 "reader_" +
-                 database_ + "; END IF; END $$");
+                 "current_setting('server_version_num')::int >= 150000 THEN EXECUTE 'GRANT SET ON PARAMETER "
+                 "log_statement TO reader_" +
+                 database_ + "'; END IF; END $$");
     execute(Side::blue, "GRANT SELECT ON account TO reader_" + database_);
     Load load(server(Side::blue), database_);
     load.until(20);
