@@ -54,14 +54,17 @@ class Relay {
         std::array<epoll_event, 256> events{};
         for (;;) {
             const int ready = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), -1);
+            // A new connection may get the number of one that ends in the same round, of which more may be told there.
+            bool accepts = false;
             for (int i = 0; i < ready; ++i) {
                 const int descriptor = events.at(static_cast<std::size_t>(i)).data.fd;
                 if (descriptor == listener_) {
-                    accept_one();
+                    accepts = true;
                 } else if (other(descriptor) >= 0 && !pass_on(descriptor)) {
                     end(descriptor);
                 }
             }
+            if (accepts) accept_one();
         }
     }
 

@@ -23,6 +23,9 @@ using namespace turnout::bench;
 
 namespace fs = std::filesystem;
 
+/// The most connections, twice: those of the run before may not have ended yet when the next ones come.
+constexpr unsigned kServerSessions = 2 * 512;
+
 /// What pgbench does.
 struct Load {
     std::string script;    ///< of pgbench's own: select-only or tpcb-like
@@ -97,7 +100,7 @@ std::vector<Microseconds> read_latencies(const fs::path& directory) {
 class RelayBench {
   public:
     RelayBench(Options options, Terminal& terminal)
-        : options_(std::move(options)), terminal_(terminal), stage_(options_.major, 700) {}
+        : options_(std::move(options)), terminal_(terminal), stage_(options_.major, kServerSessions) {}
 
     void run() {
         terminal_.live("filling pgbench's tables, starting everyone");
@@ -135,24 +138,53 @@ class RelayBench {
         all_.insert(all_.end(), figures.begin(), figures.end());
     }
 
+    /// Of a run of pgbench.
+    struct Cost {
+        Exit exit;
+        std::chrono::nanoseconds cpu;  ///< of the proxy
+        std::chrono::nanoseconds took;
+    };
+
+    Cost run_pgbench(const Load& load, const Peer& peer, const std::vector<std::string>& how_long) {
+        std::vector<std::string> arguments{client_program("pgbench"),
+                                           "-n",
+                                           "-b",
+                                           load.script,
+                                           "-M",
+                                           load.protocol,
+                                           "-c",
+                                           std::to_string(load.connections),
+                                           "-j",
+                                           std::to_string(std::min(load.connections, 2U))};
+        arguments.insert(arguments.end(), how_long.begin(), how_long.end());
+        arguments.push_back(stage_.conninfo(peer, load.tls));
+        const auto cpu = [&] { return peer.pid() == 0 ? std::chrono::nanoseconds(0) : cpu_time(peer.pid()); };
+        const auto began = std::chrono::steady_clock::now();
+        const auto before = cpu();
+        Exit exit = must_run({.arguments = std::move(arguments)});
+        return {std::move(exit), cpu() - before, std::chrono::steady_clock::now() - began};
+    }
+
+    /// pgbench's time runs from before its connections are made, and the proxy's from its start: so what it takes to
+    /// log everyone in, with one transaction each, is measured first, given to the one and taken from the other.
     Sample sample(const Load& load, const Peer& peer) {
+        const Cost login = run_pgbench(load, peer, {"-t", "1"});
+        const auto seconds = options_.seconds + std::chrono::round<std::chrono::seconds>(login.took).count();
         std::string directory = (fs::temp_directory_path() / "turnout-pgbench-XXXXXX").string();
         if (::mkdtemp(directory.data()) == nullptr) throw std::runtime_error("cannot make a directory");
-        const auto before = peer.pid() == 0 ? std::chrono::nanoseconds(0) : cpu_time(peer.pid());
-        const Exit exit = must_run(
-            {.arguments = {client_program("pgbench"), "-n", "-b", load.script, "-M", load.protocol, "-c",
-                           std::to_string(load.connections), "-j", std::to_string(std::min(load.connections, 2U)), "-T",
-                           std::to_string(options_.seconds), "--log", "--log-prefix=" + directory + "/log",
-                           stage_.conninfo(peer, load.tls)}});
-        const auto after = peer.pid() == 0 ? std::chrono::nanoseconds(0) : cpu_time(peer.pid());
+        const Cost all =
+            run_pgbench(load, peer, {"-T", std::to_string(seconds), "--log", "--log-prefix=" + directory + "/log"});
         const Distribution latencies = distribution_of(read_latencies(directory));
         fs::remove_all(directory);
         std::smatch found;
-        if (latencies.count == 0 || !std::regex_search(exit.out, found, std::regex("tps = ([0-9.]+)")))
-            throw std::runtime_error("pgbench by way of " + peer.name() + " told no figures: " + exit.out + exit.err);
+        if (latencies.count <= load.connections ||
+            !std::regex_search(all.exit.out, found, std::regex("tps = ([0-9.]+)")))
+            throw std::runtime_error("pgbench by way of " + peer.name() + " told no figures: " + all.exit.out +
+                                     all.exit.err);
         return {std::stod(found[1]), static_cast<double>(latencies.p50.count()),
                 static_cast<double>(latencies.p99.count()),
-                static_cast<double>((after - before).count()) / 1e3 / static_cast<double>(latencies.count)};
+                static_cast<double>((all.cpu - login.cpu).count()) / 1e3 /
+                    static_cast<double>(latencies.count - load.connections)};
     }
 
     static std::vector<double> column(const Figures& figures, double Sample::*which) {
