@@ -3,6 +3,7 @@
 // in the same run.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -26,6 +27,7 @@ struct Options : BenchOptions {
     unsigned switches = 50;
     unsigned pause_milliseconds = 300;
     unsigned others = 5;
+    std::string only;
 };
 
 /// One kind of load and what the switches under it took.
@@ -53,6 +55,8 @@ RigPlan plan(const Options& options) {
             "app");
     };
     plan.served.program = options.program;
+    // The next switch waits for the last one's settling, which waits for this (5 s); no window does.
+    plan.settings.emplace_back("wal_retrieve_retry_interval", "200ms");
     return plan;
 }
 
@@ -70,13 +74,17 @@ class WindowBench {
         all.push_back({.name = "16 writers flat out", .writers = 16});
         all.push_back({.name = "8 writers, 1 ms think time", .writers = 8, .think = 1ms});
         all.push_back({.name = "16 idle sessions", .writers = 16, .think = 1h});
+        std::erase_if(all, [this](const Series& it) { return it.name.find(options_.only) == std::string::npos; });
         for (Series& series : all) {
             measure(series);
             tell(series);
         }
         rig_.reset();
-        if (options_.others > 0) take_other_ways(all[1]);
-        if (!others_.empty()) tell_other_ways(all[1]);
+        const auto thinking = std::find_if(all.begin(), all.end(), [](const Series& it) { return it.think == 1ms; });
+        if (options_.others > 0 && thinking != all.end()) {
+            take_other_ways(*thinking);
+            tell_other_ways(*thinking);
+        }
         write_figures(all);
         bool clean = true;
         for (const Series& series : all)
@@ -236,6 +244,7 @@ int main(int argc, char** argv) {
             app.add_option("--green", options.green, "major version of green")->capture_default_str();
             app.add_option("--switches", options.switches, "under each load")->capture_default_str();
             app.add_option("--pause", options.pause_milliseconds, "milliseconds between two")->capture_default_str();
+            app.add_option("--only", options.only, "loads whose name has these words");
             app.add_option("--others", options.others, "changes by PgBouncer; 0: no other ways beside it")
                 ->capture_default_str();
         },

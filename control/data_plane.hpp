@@ -215,6 +215,9 @@ struct LockWaiter {
 
 struct CloseRequest {
     std::uint64_t attempt = 0;  ///< greater than every one before
+    /// Absolute. The gate closes at the first moment with few busy sessions, so that it is drained soonest, and at this
+    /// one at the latest; what follows is moved by as much. nullopt: it closes at once.
+    std::optional<Clock::time_point> lull_until;
     /// Absolute. When it passes before the claim, the gate opens towards the old side by itself.
     Clock::time_point deadline = Clock::time_point::max();
     PinnedPolicy pinned = PinnedPolicy::wait;
@@ -232,8 +235,9 @@ struct CloseRequest {
 struct DrainReport {
     enum class Outcome { drained, expired, pinned };
     Outcome outcome = Outcome::expired;
-    std::uint64_t busy_at_close = 0;      ///< sessions that were not at a safe point when the gate closed
-    std::vector<SessionView> holding_up;  ///< who was still busy at the deadline, or is pinned (at most 20)
+    std::optional<Clock::time_point> closed_at;  ///< when the gate closed; nullopt: when that was asked for
+    std::uint64_t busy_at_close = 0;             ///< sessions that were not at a safe point then
+    std::vector<SessionView> holding_up;         ///< who was still busy at the deadline, or is pinned (at most 20)
 };
 
 /// What the sessions of one database have done since the start, in PgBouncer's terms.
@@ -334,20 +338,20 @@ class DataPlane {
     /// Closes what arm() opened and that did not become a session's backend.
     virtual void disarm() = 0;
 
-    /// Waits for a moment at which few sessions are busy, so that a gate which is closed then is drained soonest.
-    /// `done`: whether it came, or `until` did first.
-    virtual void await_lull(Clock::time_point /*until*/, Callback<bool> done) { done(true); }
     /// Closes the gate: one store that every worker sees, so that no session begins a new transaction and no login goes
     /// on; a busy session is let through to its next safe point. `done`: when all are at one, or the deadline passed.
     /// Under PinnedPolicy::wait and refuse a pinned session makes the outcome `pinned` (the gate stays closed until
     /// give_up() or the deadline).
     virtual void close_gate(const CloseRequest& request, Callback<DrainReport> done) = 0;
+    /// Whether the gate lets pass as far as attempts are concerned: false from its closing on. Thread-safe.
+    virtual bool is_gate_open() const { return false; }
     /// Compare-and-set: closed becomes claimed; from here the deadline no longer opens it. False: it has expired, the
     /// clients go on with the old side. Thread-safe. A claim that is neither opened nor fed by claim_alive() for
     /// DataPlaneSettings::claim_watchdog ends the process (exit status 70), so that recovery decides.
     virtual bool claim(std::uint64_t attempt) = 0;
     virtual void claim_alive(std::uint64_t attempt) = 0;
-    /// Opens towards the old side, claimed or not. No effect on an attempt that has expired or was opened.
+    /// Opens towards the old side, claimed or not; one that waits for a lull is not closed any more. No effect on an
+    /// attempt that has expired or was opened.
     virtual void give_up(std::uint64_t attempt) = 0;
     /// After the activation: opens towards the new side. `done`: when every worker has let its held sessions go, with
     /// the moment at which the last one did.

@@ -9,6 +9,7 @@ namespace turnout::control {
 namespace {
 
 constexpr const char* kActivate = "turnout_activate";
+constexpr const char* kTouch = "turnout_touch";
 
 /// "turnout1" as a number: the key of the single-flight lock.
 constexpr std::int64_t kLockKey = 0x7475726E6F757431;
@@ -144,6 +145,9 @@ asio::awaitable<void> Journal::prepare_statements() {
                                   "UPDATE turnout.journal SET state = 'active', noted = pg_current_wal_insert_lsn(), "
                                   "changed = clock_timestamp() "
                                   "WHERE generation = $1 AND attempt = $2 AND state = 'armed' RETURNING noted");
+    co_await connection_->prepare(kTouch,
+                                  "UPDATE turnout.journal SET changed = clock_timestamp() "
+                                  "WHERE generation = $1 AND attempt = $2 AND state = 'armed'");
     prepared_ = true;
 }
 
@@ -214,6 +218,8 @@ asio::awaitable<bool> Journal::arm(AttemptId id) {
     co_await connection_->exec_prepared(kActivate, -1, -1);
     co_return result.affected() == 1;
 }
+
+void Journal::send_touch(AttemptId id) { connection_->send_prepared(kTouch, id.generation, id.attempt); }
 
 asio::awaitable<std::optional<Lsn>> Journal::activate(AttemptId id, Clock::time_point deadline) {
     connection_->send_prepared(kActivate, id.generation, id.attempt);

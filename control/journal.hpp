@@ -112,6 +112,9 @@ class Journal {
     /// On the standby: the register of this attempt, whose number must be above those of earlier ones with the same
     /// generation. False: the generation is decided, or a later attempt has it (take the next generation).
     boost::asio::awaitable<bool> arm(AttemptId id);
+    /// On the standby, before the window: sends an update of the register that changes nothing but its time, and is
+    /// committed like the activation. The answer is the caller's to receive from connection(). The journal must exist.
+    void send_touch(AttemptId id);
     /// On the standby, in the window: armed becomes active, in one synchronous commit. The noted position, or nullopt:
     /// the row was not `armed` with this attempt, so it did not and will not happen. Throws PgError; after
     /// Outcome::unknown only void_or_obey on a new connection tells.

@@ -164,14 +164,12 @@ asio::awaitable<void> prepare_nudge(PgConnection& source) {
         kNudge, fmt::format("UPDATE {} SET beat = $1 WHERE id = 1", names::qualified_marker_table(source.side())));
 }
 
+/// Whose slot it is costs more to tell than the rest, and is asked only once somebody is far enough.
 asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream) {
     co_await source.prepare(
-        kPosition, "SELECT pg_current_wal_insert_lsn(), pg_current_wal_insert_lsn() <= pg_current_wal_flush_lsn()");
-    co_await source.prepare(
         kReplayed,
-        "SELECT EXISTS (SELECT FROM pg_get_replication_slots() s JOIN pg_stat_get_wal_senders() w ON w.pid = "
-        "s.active_pid WHERE s.slot_name = $1::name AND w.replay_lsn >= $2::pg_lsn)");
-    co_await source.exec_prepared(kPosition);
+        "SELECT EXISTS (SELECT FROM pg_stat_get_wal_senders() w WHERE w.replay_lsn >= $2::pg_lsn AND w.pid = "
+        "(SELECT s.active_pid FROM pg_get_replication_slots() s WHERE s.slot_name = $1::name))");
     co_await source.exec_prepared(kReplayed, stream.slot, "0/0");
 }
 
@@ -231,18 +229,19 @@ asio::awaitable<bool> has_gap(PgConnection& source, PgConnection& subscriber, co
 
 // ------------------------------------------------------------------------------------------------------- barrier, lag
 
-asio::awaitable<void> prepare_barrier(PgConnection& active, const std::vector<std::string>& databases) {
-    std::string list;
-    for (const std::string& database : databases) {
-        list += (list.empty() ? "" : ", ") + PgConnection::literal(database);
-    }
-    co_await active.prepare(kBarrier, fmt::format("SELECT pg_current_wal_insert_lsn(), "
-                                                  "EXISTS (SELECT FROM pg_prepared_xacts WHERE database IN ({}))",
-                                                  list));
+asio::awaitable<void> prepare_barrier(PgConnection& active, bool schema_watched) {
+    co_await active.prepare(
+        kBarrier,
+        fmt::format("SELECT pg_current_wal_insert_lsn(), pg_current_wal_insert_lsn() <= pg_current_wal_flush_lsn(), "
+                    "EXISTS (SELECT FROM pg_prepared_xact() WHERE dbid = (SELECT oid FROM pg_database WHERE datname = "
+                    "current_database())), {}",
+                    schema_watched ? "(SELECT count(*) FROM turnout.schema_change)" : "NULL::bigint"));
     co_await active.exec_prepared(kBarrier);
 }
 
-Barrier barrier(const PgResult& result) { return {result.as<Lsn>(0, 0), result.as<bool>(0, 1)}; }
+Barrier barrier(const PgResult& result) {
+    return {result.as<Lsn>(0, 0), result.as<bool>(0, 1), result.as<bool>(0, 2), result.maybe<std::int64_t>(0, 3)};
+}
 
 asio::awaitable<std::vector<StreamLag>> read_lag(PgConnection& source, Side subscriber) {
     const PgResult result = co_await source.query(

@@ -96,12 +96,10 @@ std::int64_t next_beat();
 /// Prepared on a connection to a database of the source, which must commit synchronously: one parameter, the beat.
 inline constexpr const char* kNudge = "turnout_nudge";
 asio::awaitable<void> prepare_nudge(PgConnection& source);
-/// Prepared on a connection to the source: where its WAL is written to, and whether all of that is flushed (no
-/// parameters); and whether the walsender of a slot has been told that everything up to a position is applied *and
-/// visible* on the subscriber (the slot, the position). It is told once the apply worker has nothing left to apply: at
-/// once after the last transaction that is carried. (The subscriber's own origin progress is not as good: it is moved
-/// just before a commit becomes visible.)
-inline constexpr const char* kPosition = "turnout_position";
+/// Prepared on a connection to the source: whether the walsender of a slot has been told that everything up to a
+/// position is applied *and visible* on the subscriber (the slot, the position). It is told once the apply worker has
+/// nothing left to apply: at once after the last transaction that is carried. (The subscriber's own origin progress is
+/// not as good: it is moved just before a commit becomes visible.)
 inline constexpr const char* kReplayed = "turnout_replayed";
 asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream);
 
@@ -119,14 +117,17 @@ asio::awaitable<bool> has_gap(PgConnection& source, PgConnection& subscriber, co
 
 // ------------------------------------------------------------------------------------------------------------- barrier
 
-/// What the active side says after the drain.
+/// What a database of the active side says after the drain.
 struct Barrier {
-    Lsn lsn;                             ///< pg_current_wal_insert_lsn()
-    bool prepared_transactions = false;  ///< there are some, in a switched database
+    Lsn lsn;                                     ///< pg_current_wal_insert_lsn()
+    bool flushed = false;                        ///< all up to there is
+    bool prepared_transactions = false;          ///< there are some in this database
+    std::optional<std::int64_t> schema_changes;  ///< noted so far (schema_watch.hpp), where they are
 };
-/// Prepared on one connection to the active side (any database). No parameters.
+/// Prepared on a connection to a database of the active side. No parameters: one round trip tells it all.
+/// `schema_watched`: the table of schema changes exists.
 inline constexpr const char* kBarrier = "turnout_barrier";
-asio::awaitable<void> prepare_barrier(PgConnection& active, const std::vector<std::string>& databases);
+asio::awaitable<void> prepare_barrier(PgConnection& active, bool schema_watched);
 Barrier barrier(const PgResult& result);
 
 // ----------------------------------------------------------------------------------------------------------------- lag

@@ -87,6 +87,13 @@ asio::awaitable<void> SequenceReader::prepare_own_rows(const std::vector<std::st
     uncalled_ = name;
 }
 
+void SequenceReader::took(const SequenceValues& values) {
+    for (Known& known : known_) {
+        const auto value = values.find(known.name);
+        if (value != values.end()) known.value = value->second;
+    }
+}
+
 asio::awaitable<SequenceValues> SequenceReader::changes() {
     SequenceValues own_rows;
     const bool asked = !uncalled_.empty();

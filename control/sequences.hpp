@@ -35,6 +35,8 @@ class SequenceReader {
     /// nothing else. One that had been called and counts as never called now costs one more. Throws PgError also if one
     /// of them was dropped; what was made since is not seen (the schema mark is for that).
     asio::awaitable<SequenceValues> changes();
+    /// From now on changes() tells of those that differ from these.
+    void took(const SequenceValues& values);
 
   private:
     struct Known {

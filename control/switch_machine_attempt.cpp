@@ -145,9 +145,10 @@ void SwitchMachine::close_gate() {
     gate_ = Gate::closed;
     ++report_.attempts;
     report_.phases.clear();
-    enter(SwitchPhase::draining, attempt_deadline_ + request_.max_pause);
+    enter(SwitchPhase::draining, attempt_deadline_ + request_.max_pause + request_.patience.lull);
     CloseRequest close;
     close.attempt = gate_attempt();
+    if (request_.patience.lull.count() > 0) close.lull_until = now_ + request_.patience.lull;
     close.deadline = attempt_deadline_;
     close.pinned = request_.pinned;
     close.lock_waiters = last_moment_->lock_waiters;
@@ -159,6 +160,8 @@ void SwitchMachine::close_gate() {
 }
 
 void SwitchMachine::drained(const reply::Drained& reply) {
+    closed_at_ = reply.report.closed_at.value_or(closed_at_);
+    attempt_deadline_ = closed_at_ + request_.max_pause;
     const auto waited_for = words::sessions(reply.report.holding_up);
     if (reply.report.outcome == DrainReport::Outcome::pinned) {
         if (request_.pinned == PinnedPolicy::refuse) {
@@ -174,9 +177,8 @@ void SwitchMachine::drained(const reply::Drained& reply) {
     time_window_phase("drain", closed_at_);
     drained_at_ = now_;
     enter(SwitchPhase::catching_up, attempt_deadline_);
-    for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CatchUp{i});
-    for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CarrySequences{i, !request_.rehearsal()});
     ask(step::ReadFacts{});
+    for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CarrySequences{i, !request_.rehearsal()});
 }
 
 void SwitchMachine::facts_read(const reply::Facts& facts) {
@@ -187,7 +189,7 @@ void SwitchMachine::facts_read(const reply::Facts& facts) {
     }
     if (!facts.obstacles.empty()) return miss("prepared transactions cannot be moved", facts.obstacles);
     time_window_phase("barrier", drained_at_);
-    ready_to_claim();
+    for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CatchUp{i, facts.written_to.at(i)});
 }
 
 void SwitchMachine::caught_up(const SwitchStep& step) {

@@ -28,8 +28,9 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr Milliseconds kQuiesce{5000};
 /// Before a switch begins, what an earlier one left is settled for so long.
 constexpr Milliseconds kSettleFirst{10000};
-/// The last thing before the gate closes is to wait so long for a moment with few busy sessions.
-constexpr Milliseconds kLull{40};
+
+/// Between two rounds of what keeps the window's connections warm.
+constexpr Microseconds kWarmEvery{500};
 
 bool in_window(SwitchPhase phase) { return phase >= SwitchPhase::draining && phase <= SwitchPhase::opening; }
 
@@ -182,11 +183,6 @@ void SwitchRun::perform(Ticket ticket, const step::ArmSessions&) {
     data_plane_.arm(request, answers<ArmReport>(ticket, [](ArmReport it) { return reply::Armed{std::move(it)}; }));
 }
 
-void SwitchRun::perform(Ticket ticket, const step::CloseGate& it) {
-    data_plane_.close_gate(it.request,
-                           answers<DrainReport>(ticket, [](DrainReport r) { return reply::Drained{std::move(r)}; }));
-}
-
 void SwitchRun::perform(Ticket ticket, const step::Claim& it) {
     answer(ticket, reply::Claimed{data_plane_.claim(it.attempt)});
 }
@@ -278,17 +274,38 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::WriteIntent it) {
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::Register it) {
     const bool armed = co_await servers_.register_attempt(it.id);
-    const auto look = [this](std::function<void(bool)> then) {
-        data_plane_.await_lull(Clock::now() + kLull, std::move(then));
-    };
-    if (armed) co_await called_back<bool>(look);
     co_return reply::Registered{armed};
+}
+
+/// While a lull is waited for, what the window will do is done again and again: what has not run for a while takes
+/// three times as long.
+SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
+    struct Drain {
+        explicit Drain(const asio::any_io_executor& executor) : next_round(executor) {}
+        std::optional<DrainReport> report;
+        asio::steady_timer next_round;
+    };
+    const auto drain = std::make_shared<Drain>(executor_);
+    data_plane_.close_gate(it.request, [drain](DrainReport report) {
+        drain->report = std::move(report);
+        drain->next_round.cancel();
+    });
+    std::optional<AttemptId> registered;
+    if (!machine_.request().rehearsal()) registered = machine_.attempt();
+    const Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
+    while (!drain->report) {
+        if (data_plane_.is_gate_open()) co_await servers_.stay_warm(registered, until);
+        if (drain->report) break;
+        drain->next_round.expires_after(kWarmEvery);
+        co_await drain->next_round.async_wait(kTuple);
+    }
+    co_return reply::Drained{std::move(*drain->report)};
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::ReadFacts) { co_return co_await servers_.read_facts(); }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::CatchUp it) {
-    co_await servers_.catch_up(it.database);
+    co_await servers_.catch_up(it.database, it.written_to);
     co_return reply::Done{};
 }
 

@@ -46,7 +46,6 @@ class SwitchRun {
 
     // Steps that answer at once, or by a callback.
     void perform(Ticket ticket, const step::ArmSessions&);
-    void perform(Ticket ticket, const step::CloseGate& it);
     void perform(Ticket ticket, const step::Claim& it);
     void perform(Ticket ticket, const step::ClaimAlive& it);
     void perform(Ticket ticket, const step::OpenGate& it);
@@ -68,6 +67,7 @@ class SwitchRun {
     Reply work(Ticket, step::NoteAttempt it);
     Reply work(Ticket, step::WriteIntent it);
     Reply work(Ticket, step::Register it);
+    Reply work(Ticket, step::CloseGate it);
     Reply work(Ticket, step::ReadFacts);
     Reply work(Ticket, step::CatchUp it);
     Reply work(Ticket, step::CarrySequences it);

@@ -80,6 +80,8 @@ asio::awaitable<void> SwitchServers::open(std::size_t i, PgConnection::Ptr Datab
     const bool on_standby = which == &Database::setter;
     PgConnection::Ptr fresh = co_await cluster_.connect(on_standby ? to_ : from_, cluster_.databases()[i], synchronous);
     fresh->set_call_timeout(kCall);
+    // What is asked a few times only would be planned anew each time.
+    co_await fresh->query("SET plan_cache_mode = force_generic_plan");
     connection = std::move(fresh);
 }
 
@@ -219,7 +221,7 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     co_await prepare_set_sequences(*database.setter);
     co_await prepare_schema_mark(*database.facts);
     if (!database.before_watch.empty()) co_await prepare_schema_changes(*database.facts);
-    if (i == 0) co_await prepare_barrier(*database.facts, cluster_.databases());
+    co_await prepare_barrier(*database.facts, !database.before_watch.empty());
     database.sequences = std::make_unique<SequenceReader>(*database.reader);
     database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
     database.prepared = true;
@@ -280,7 +282,9 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
         const auto began = Clock::now();
         databases_[i].nudge->send_prepared(kNudge, next_beat());
         co_await marker_sent(i);
-        co_await catch_up(i);
+        const PgResult answer = co_await databases_[i].facts->exec_prepared(kBarrier);
+        const Barrier at = barrier(answer);
+        co_await catch_up(i, {at.lsn, at.flushed});
         moment.lag_time = std::max(moment.lag_time, std::chrono::duration_cast<Microseconds>(Clock::now() - began));
     }
     co_return moment;
@@ -336,19 +340,16 @@ asio::awaitable<void> SwitchServers::enable_forward() {
 
 // ------------------------------------------------------------------------------------------------------- in the window
 
-/// Everything that clients had acknowledged lies before the position that is read first; once the standby has applied
-/// up to it, all of that is visible there. A walsender that has sent everything asks for the position before it sleeps,
-/// so that no marker is needed, unless some of it was acknowledged before it was flushed (synchronous_commit off): its
-/// commit flushes that. The looks follow each other without a pause, a round trip each.
-asio::awaitable<void> SwitchServers::catch_up(std::size_t i) {
+/// Everything that clients had acknowledged lies before the position; once the standby has applied up to it, all of
+/// that is visible there. A walsender that has sent everything asks for the position before it sleeps, so that no
+/// marker is needed, unless some of it was acknowledged before it was flushed (synchronous_commit off): its commit
+/// flushes that. The looks follow each other without a pause, a round trip each.
+asio::awaitable<void> SwitchServers::catch_up(std::size_t i, WrittenTo to) {
     Database& database = databases_[i];
-    database.watcher->send_prepared(kPosition);
-    const PgResult position = co_await database.watcher->receive();
-    const Lsn barrier = position.as<Lsn>(0, 0);
-    bool marked = !position.as<bool>(0, 1);
+    bool marked = !to.flushed;
     if (marked) database.nudge->send_prepared(kNudge, next_beat());
     for (int looks = 0;; ++looks) {
-        database.watcher->send_prepared(kReplayed, database.forward->slot, barrier);
+        database.watcher->send_prepared(kReplayed, database.forward->slot, to.lsn);
         const PgResult replayed = co_await database.watcher->receive();
         if (replayed.as<bool>(0, 0)) co_return;
         if (looks < kLooksBeforeMarker) continue;
@@ -378,32 +379,48 @@ asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
     if (send_set_sequences(*database.setter, changes)) co_await database.setter->receive();
 }
 
-asio::awaitable<bool> SwitchServers::schema_changed(Database& database) {
-    if (database.schema_changes) {
-        const PgResult changes = co_await database.facts->receive();
-        if (schema_changes(changes) == *database.schema_changes) co_return false;
-        database.facts->send_prepared(kSchemaMark);
+asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline) {
+    if (registered) standby_journal_->send_touch(*registered);
+    for (Database& database : databases_) {
+        database.facts->send_prepared(kBarrier);
+        database.watcher->send_prepared(kReplayed, database.forward->slot, "0/0");
     }
-    const PgResult mark = co_await database.facts->receive();
-    co_return schema_mark(mark) != database.schema_mark;
+    for (Database& database : databases_) {
+        const SequenceValues changes = co_await database.sequences->changes();
+        if (registered && send_set_sequences(*database.setter, changes)) {
+            co_await database.setter->receive_by(deadline);
+            database.sequences->took(changes);
+        }
+        co_await database.facts->receive_by(deadline);
+        co_await database.watcher->receive_by(deadline);
+    }
+    if (registered) co_await standby_journal_->connection().receive_by(deadline);
 }
 
 asio::awaitable<reply::Facts> SwitchServers::read_facts() {
-    databases_[0].facts->send_prepared(kBarrier);
     for (Database& database : databases_) {
-        database.facts->send_prepared(database.schema_changes ? kSchemaChanges : kSchemaMark);
+        database.facts->send_prepared(kBarrier);
+        if (!database.schema_changes) database.facts->send_prepared(kSchemaMark);
     }
     reply::Facts facts;
-    const PgResult at = co_await databases_[0].facts->receive();
-    if (barrier(at).prepared_transactions) {
-        facts.obstacles.push_back(
-            fmt::format("{} has prepared transactions (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED them",
-                        turnout::name(from_)));
-    }
     for (std::size_t i = 0; i < databases_.size(); ++i) {
-        if (!co_await schema_changed(databases_[i])) continue;
-        facts.changed.push_back(
-            fmt::format("{}: the schema on {} was changed", cluster_.databases()[i], turnout::name(from_)));
+        Database& database = databases_[i];
+        const std::string& name = cluster_.databases()[i];
+        const PgResult answer = co_await database.facts->receive();
+        const Barrier at = barrier(answer);
+        facts.written_to.push_back({at.lsn, at.flushed});
+        if (at.prepared_transactions) {
+            facts.obstacles.push_back(fmt::format(
+                "{}: {} has prepared transactions (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED them", name,
+                turnout::name(from_)));
+        }
+        if (database.schema_changes) {
+            if (at.schema_changes == database.schema_changes) continue;
+            database.facts->send_prepared(kSchemaMark);
+        }
+        const PgResult mark = co_await database.facts->receive();
+        if (schema_mark(mark) == database.schema_mark) continue;
+        facts.changed.push_back(fmt::format("{}: the schema on {} was changed", name, turnout::name(from_)));
     }
     co_return facts;
 }

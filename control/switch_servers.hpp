@@ -1,7 +1,8 @@
 // The switch's side of the servers: connections that are warm before the window, and what is done over them.
 //
 // Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader), one
-// that asks for schema changes and prepared transactions (facts), one that sees how far the standby is (watcher); on
+// that asks for the position, schema changes and prepared transactions (facts), one that sees how far the standby is
+// (watcher); on
 // the standby one that sets sequences and disables the stream (setter, synchronous_commit off). For all databases
 // together: one to either journal, and one that holds the apply workers. Each may be used by one coroutine at a time;
 // what the window does at once never shares one.
@@ -52,8 +53,14 @@ class SwitchServers {
     asio::awaitable<PgConnection*> active();
     asio::awaitable<Journal*> active_journal();
 
+    /// Asks what the window will ask, so that it is answered as fast as it can be then. `registered`: the standby is
+    /// written to as well. Its sequences are set to the present values; the register is touched, as the activation
+    /// will, whose commit flushes the WAL there: an apply worker's commits are not flushed one by one, and the
+    /// activation would have to wait for all of that. Throws PgError, also at the deadline.
+    asio::awaitable<void> stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline);
+
     // ---- in the window: everything is open and prepared
-    asio::awaitable<void> catch_up(std::size_t database);
+    asio::awaitable<void> catch_up(std::size_t database, WrittenTo to);
     asio::awaitable<void> carry_sequences(std::size_t database, bool set);
     asio::awaitable<reply::Facts> read_facts();
     asio::awaitable<void> disable_forward();
@@ -85,7 +92,6 @@ class SwitchServers {
     asio::awaitable<void> prepare(std::size_t i);
     asio::awaitable<void> warm_up_sequences(Database& database, bool set);
     asio::awaitable<void> watch_schema(Database& database);
-    asio::awaitable<bool> schema_changed(Database& database);
     asio::awaitable<void> hold_apply_workers();
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);

@@ -18,6 +18,12 @@
 
 namespace turnout::control {
 
+/// A position in a side's WAL.
+struct WrittenTo {
+    Lsn lsn;
+    bool flushed = false;  ///< all up to there is; otherwise something was acknowledged before it was
+};
+
 /// Requests. What each does to the world, and which reply it gets; every one may get reply::Failed instead, or nothing
 /// at all.
 namespace step {
@@ -66,11 +72,13 @@ struct Register {
 struct CloseGate {
     CloseRequest request;
 };
-/// Prepared transactions and the schema mark, on the active side. reply::Facts
+/// Of each database of the active side: where its WAL ends, prepared transactions, whether the schema was changed.
+/// reply::Facts
 struct ReadFacts {};
-/// Commits the marker in one database and waits until it is seen on the standby. reply::Done
+/// Waits until the standby has applied one database up to there. reply::Done
 struct CatchUp {
     std::size_t database = 0;
+    WrittenTo written_to;
 };
 /// Reads one database's sequences and, unless rehearsing, sets those that changed on the standby. reply::Done
 struct CarrySequences {
@@ -188,6 +196,7 @@ struct Drained {
 struct Facts {
     std::vector<std::string> obstacles;  ///< prepared transactions
     std::vector<std::string> changed;    ///< databases whose schema is not as it was at WarmUp
+    std::vector<WrittenTo> written_to;   ///< by database
 };
 struct Claimed {
     bool claimed = false;

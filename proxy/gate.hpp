@@ -65,8 +65,19 @@ class Gate {
     bool claim(std::uint64_t n) noexcept { return step(n, State::closed, State::claimed); }
     bool expire(std::uint64_t n) noexcept { return step(n, State::closed, State::open); }
 
-    /// Opens towards the old side, from closed or claimed.
-    bool give_up(std::uint64_t n) noexcept { return expire(n) || step(n, State::claimed, State::open); }
+    /// Opens towards the old side, from closed or claimed: true. An attempt that was not closed yet cannot be any more.
+    bool give_up(std::uint64_t n) noexcept {
+        bool was_shut = false;
+        change([&](View& v) {
+            was_shut = v.attempt == n && v.state != State::open;
+            const bool to_come = v.attempt < n && v.state == State::open;
+            if (!was_shut && !to_come) return false;
+            v.attempt = n;
+            v.state = State::open;
+            return true;
+        });
+        return was_shut;
+    }
 
     bool open_to(std::uint64_t n, Side side) noexcept {
         return change([n, side](View& v) {

@@ -64,6 +64,7 @@ DrainReport merge(std::vector<DrainReport> parts) {
     DrainReport sum;
     sum.outcome = Outcome::drained;
     for (DrainReport& part : parts) {
+        sum.closed_at = part.closed_at;
         sum.busy_at_close += part.busy_at_close;
         if (part.outcome == Outcome::expired || sum.outcome == Outcome::drained) sum.outcome = part.outcome;
         for (SessionView& view : part.holding_up) {
@@ -175,25 +176,23 @@ class Proxy final : public control::DataPlane {
         for_each_worker([](Worker& worker) { worker.disarm(); });
     }
 
-    void await_lull(control::Clock::time_point until, Callback<bool> done) override {
-        const auto learnt = control::Clock::now() + (until - control::Clock::now()) / 4;
-        auto lull = std::make_shared<Lull>(workers_.size(), learnt, [this, done = std::move(done)](bool found) {
-            boost::asio::post(control_, [done, found] { done(found); });
-        });
-        lull_timer_.expires_at(until);
-        lull_timer_.async_wait([lull](boost::system::error_code error) {
+    void close_gate(const control::CloseRequest& request, Callback<DrainReport> done) override {
+        auto gather = gathering<DrainReport>(std::move(done));
+        const auto asked = control::Clock::now();
+        if (!request.lull_until) return close_now(request, asked, gather);
+        const auto learnt = asked + (*request.lull_until - asked) / 4;
+        lull_ = std::make_shared<Lull>(workers_.size(), learnt,
+                                       [this, request, asked, gather](bool) { close_now(request, asked, gather); });
+        lull_timer_.expires_at(*request.lull_until);
+        lull_timer_.async_wait([lull = lull_](boost::system::error_code error) {
             if (!error) lull->give_up();
         });
         for (std::size_t i = 0; i < workers_.size(); ++i) {
-            workers_[i]->post([lull, i, worker = workers_[i].get()] { worker->look_for(lull, i); });
+            workers_[i]->post([lull = lull_, i, worker = workers_[i].get()] { worker->look_for(lull, i); });
         }
     }
 
-    void close_gate(const control::CloseRequest& request, Callback<DrainReport> done) override {
-        shared_.gate.close(request.attempt, request.deadline);
-        auto gather = gathering<DrainReport>(std::move(done));
-        for_each_worker([request, gather](Worker& worker) { worker.gate_closed(request, gather); });
-    }
+    bool is_gate_open() const override { return shared_.gate.view().state == Gate::State::open; }
 
     bool claim(std::uint64_t attempt) override {
         claim_alive(attempt);
@@ -206,6 +205,7 @@ class Proxy final : public control::DataPlane {
 
     void give_up(std::uint64_t attempt) override {
         shared_.gate.give_up(attempt);
+        if (lull_) lull_->give_up();
         for_each_worker([](Worker& worker) { worker.gate_changed(); });
     }
 
@@ -279,6 +279,18 @@ class Proxy final : public control::DataPlane {
         });
     }
 
+    /// On any thread: at a lull it is the worker's that finds it, so that nobody begins anything between the two.
+    void close_now(control::CloseRequest request, control::Clock::time_point asked,
+                   const std::shared_ptr<Gather<DrainReport>>& gather) {
+        const auto now = control::Clock::now();
+        for (auto* moment : {&request.cancel_at, &request.read_only_at}) {
+            if (*moment) **moment += now - asked;
+        }
+        if (request.deadline != control::Clock::time_point::max()) request.deadline += now - asked;
+        shared_.gate.close(request.attempt, request.deadline);
+        for_each_worker([request, now, gather](Worker& worker) { worker.gate_closed(request, now, gather); });
+    }
+
     /// On the first worker's thread.
     void hand_out(int socket, int family) {
         shared_.clients.fetch_add(1, std::memory_order_relaxed);
@@ -320,6 +332,7 @@ class Proxy final : public control::DataPlane {
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<std::shared_ptr<Listener>> listeners_;
     boost::asio::steady_timer drain_timer_, lull_timer_;
+    std::shared_ptr<Lull> lull_;  ///< the last one
     control::Clock::time_point shut_down_deadline_{};
     Callback<> shut_down_done_;
 };

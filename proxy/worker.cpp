@@ -150,9 +150,11 @@ void Worker::tell_lull() {
     if (!lull_->tell(number_for_lull_, busy_, control::Clock::now())) lull_.reset();
 }
 
-void Worker::gate_closed(const control::CloseRequest& request, const DrainGather& gather) {
+void Worker::gate_closed(const control::CloseRequest& request, control::Clock::time_point at,
+                         const DrainGather& gather) {
     drain_ = gather;
     close_ = request;
+    closed_at_ = at;
     busy_at_close_ = busy_;
     brought_ = false;
     watch_gate(request.attempt, request.deadline);
@@ -253,6 +255,7 @@ void Worker::answer_drain() {
     const bool still_closed = gate.attempt == close_.attempt && gate.state != Gate::State::open;
     if (still_closed && (busy_ > 0 || bring_holdings())) return;
     control::DrainReport report;
+    report.closed_at = closed_at_;
     report.busy_at_close = busy_at_close_;
     report.outcome = still_closed ? control::DrainReport::Outcome::drained : control::DrainReport::Outcome::expired;
     for (const auto& session : stirred()) {

@@ -100,7 +100,7 @@ class Worker {
     // --- on the worker's own thread, posted by the data plane
     /// Tells it, as this number, how many sessions are busy, until it is over.
     void look_for(std::shared_ptr<Lull> lull, std::size_t number);
-    void gate_closed(const control::CloseRequest& request, const DrainGather& gather);
+    void gate_closed(const control::CloseRequest& request, control::Clock::time_point at, const DrainGather& gather);
     /// Answers when all sessions are at a safe point; the caller has paused the gate.
     void paused(const CountGather& gather);
     void gate_changed();
@@ -153,6 +153,7 @@ class Worker {
     // The present attempt.
     DrainGather drain_;
     control::CloseRequest close_;
+    control::Clock::time_point closed_at_;
     std::uint64_t busy_at_close_ = 0;
     bool brought_ = false;  ///< what has to stand on the standby before the gate opens
     CountGather pause_;

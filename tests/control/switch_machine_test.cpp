@@ -354,7 +354,7 @@ TEST(SwitchMachine, silence_is_told_by_its_phase) {
 
 TEST(SwitchMachine, prepared_transactions_end_an_attempt) {
     SwitchWorld world(two_databases());
-    world.instead.emplace_back("read facts", reply::Facts{{"'batch 7' in app"}, {}});
+    world.instead.emplace_back("read facts", reply::Facts{{"'batch 7' in app"}, {}, {{}}});
     world.run();
     EXPECT_EQ(name(world.machine.report().outcome), "switched");
     ASSERT_EQ(world.machine.report().missed.size(), 1U);
@@ -363,7 +363,7 @@ TEST(SwitchMachine, prepared_transactions_end_an_attempt) {
 
 TEST(SwitchMachine, a_changed_schema_refuses) {
     SwitchWorld world(two_databases());
-    world.instead.emplace_back("read facts", reply::Facts{{}, {"app"}});
+    world.instead.emplace_back("read facts", reply::Facts{{}, {"app"}, {{}}});
     world.run();
     EXPECT_EQ(name(world.machine.report().outcome), "refused");
     EXPECT_EQ(world.served, Side::blue);

@@ -189,7 +189,9 @@ class SwitchWorld {
         report.outcome = DrainReport::Outcome::drained;
         return reply::Drained{report};
     }
-    SwitchReply act(step::ReadFacts&) { return reply::Facts{}; }
+    SwitchReply act(step::ReadFacts&) {
+        return reply::Facts{{}, {}, std::vector<WrittenTo>(request_.databases.size())};
+    }
     SwitchReply act(step::CatchUp&) { return reply::Done{}; }
     SwitchReply act(step::CarrySequences& it) { return sequences_set += it.set ? 1 : 0, reply::Done{}; }
     SwitchReply act(step::Claim& it) {

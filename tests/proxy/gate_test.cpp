@@ -68,6 +68,14 @@ TEST(Gate, WhatBelongsToAnEarlierAttemptHasNoEffectOnALaterOne) {
     EXPECT_FALSE(gate.close(2, kNever)) << "a number is used once";
 }
 
+TEST(Gate, WhatWasGivenUpBeforeItClosedCannotCloseAnyMore) {
+    Gate gate;
+    EXPECT_FALSE(gate.give_up(1));
+    EXPECT_FALSE(gate.close(1, kNever));
+    EXPECT_TRUE(gate.view().lets_pass());
+    EXPECT_TRUE(gate.close(2, kNever));
+}
+
 TEST(Gate, PauseHoldsAcrossAnAttempt) {
     Gate gate;
     gate.set_paused(true);

@@ -7,6 +7,7 @@
 namespace turnout::simulation {
 
 using namespace std::chrono_literals;
+using control::CloseRequest;
 using control::DrainReport;
 
 /// A process that is stopped does what it missed when it wakes; one that is dead does nothing.
@@ -84,10 +85,20 @@ void Proxy::session_ended(std::size_t session) {
 // ------------------------------------------------------------------------------------------------------------ the gate
 
 void Proxy::close_gate(control::Ticket ticket, const control::CloseRequest& request) {
+    const Duration lull = request.lull_until ? world_.between(0us, *request.lull_until - world_.now()) : Duration(0);
+    after(lull, [this, ticket, request, asked = world_.now()] {
+        CloseRequest moved = request;
+        moved.deadline += world_.now() - asked;
+        close_now(ticket, moved);
+    });
+}
+
+void Proxy::close_now(control::Ticket ticket, const control::CloseRequest& request) {
+    if (!gate_.close(request.attempt, request.deadline)) return;
     drained_.fill(false);
     drain_ticket_ = ticket;
     activation_sent_ = false;
-    gate_.close(request.attempt, request.deadline);
+    closed_at_ = world_.now();
     for (std::size_t worker = 0; worker < kWorkers; ++worker) {
         after(world_.between(1us, 50us), [this, worker, attempt = request.attempt] {
             if (gate_.view().attempt != attempt) return;
@@ -110,6 +121,7 @@ void Proxy::look_for_drain() {
     if (drain_ticket_ == 0 || !seen || !quiet || gate_.view().state == proxy::Gate::State::open) return;
     DrainReport report;
     report.outcome = DrainReport::Outcome::drained;
+    report.closed_at = closed_at_;
     after(latency(), [this, ticket = std::exchange(drain_ticket_, 0), report] {
         answer(ticket, control::reply::Drained{report});
     });

@@ -81,6 +81,7 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
     void session_ended(std::size_t session);
     void serve(Side side, std::int64_t generation);
     void close_gate(control::Ticket ticket, const control::CloseRequest& request);
+    void close_now(control::Ticket ticket, const control::CloseRequest& request);
     void look_for_drain();
     void release_held();
 
@@ -127,6 +128,7 @@ class Proxy : public std::enable_shared_from_this<Proxy> {
     std::uint64_t last_attempt_ = 0;
     std::array<bool, kWorkers> drained_{};  ///< by worker: the close was seen, and nobody is busy
     control::Ticket drain_ticket_ = 0;
+    Clock::time_point closed_at_{};
     bool activation_sent_ = false;  ///< of the present attempt
     int warm_run_ = 0;              ///< the standby's when the window's connections were opened
 

@@ -213,7 +213,7 @@ void Proxy::perform(const control::SwitchCommand& command) {
             },
             [&](const step::CloseGate& it) { close_gate(ticket, it.request); },
             [&](const step::ReadFacts&) {
-                step_on(ticket, from, [](Server&) -> std::optional<SwitchReply> { return reply::Facts{}; });
+                step_on(ticket, from, [](Server&) -> std::optional<SwitchReply> { return reply::Facts{{}, {}, {{}}}; });
             },
             [&](const step::CatchUp&) { catch_up(ticket); },
             [&](const step::CarrySequences& it) { carry_sequences(ticket, it.set); },
