@@ -335,6 +335,10 @@ class DataPlane {
     /// that come, change or lose theirs, until disarm() or the end of finish_moves(). `done`: when the first round is
     /// over.
     virtual void arm(const ArmRequest& request, Callback<ArmReport> done) = 0;
+    /// Has the backends that arm() opened plan the statements that their clients have used lately, without executing
+    /// any, so that the first ones behind the window need not load what a fresh backend lacks. What was planned once is
+    /// not again. `done`: when that is over, or given up because the gate closes; a server that hangs may delay it.
+    virtual void warm(Callback<> done) { done(); }
     /// Closes what arm() opened and that did not become a session's backend.
     virtual void disarm() = 0;
 

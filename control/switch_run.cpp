@@ -28,7 +28,8 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr Milliseconds kQuiesce{5000};
 /// Before a switch begins, what an earlier one left is settled for so long.
 constexpr Milliseconds kSettleFirst{10000};
-
+/// The standby may take so long to plan what the sessions use; the gate may close without it.
+constexpr Milliseconds kPlanning{3000};
 /// Between two rounds of what keeps the window's connections warm.
 constexpr Microseconds kWarmEvery{500};
 
@@ -250,10 +251,12 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::LookForBypassing it) {
 SwitchRun::Reply SwitchRun::work(Ticket, step::WarmUp) {
     require_charge();
     co_await servers_.warm_up(!machine_.request().rehearsal());
+    co_await warm_sessions();
     co_return reply::Done{};
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::LookAtMoment) {
+    data_plane_.warm([] {});  // for what has been said since; nobody waits for it
     co_return co_await servers_.look_at_moment(machine_.request().max_pause);
 }
 
@@ -364,6 +367,19 @@ void SwitchRun::require_charge() const {
     if (!options_.in_charge || options_.in_charge()) return;
     throw std::runtime_error(
         fmt::format("the lock on {} is not held any more", turnout::name(machine_.request().from)));
+}
+
+/// Behind the servers' part, which takes a while in which the sessions say what they use.
+asio::awaitable<void> SwitchRun::warm_sessions() {
+    using namespace asio::experimental::awaitable_operators;
+    const auto plan = [this](std::function<void(bool)> then) {
+        data_plane_.warm([then = std::move(then)] { then(true); });
+    };
+    asio::steady_timer late(executor_, kPlanning);
+    const auto first = co_await (called_back<bool>(plan) || late.async_wait(kTuple));
+    if (first.index() != 0)
+        spdlog::warn("{} takes long to plan what the sessions use: some of their first statements will, too",
+                     turnout::name(machine_.request().to()));
 }
 
 asio::awaitable<void> SwitchRun::store(ServedState state) {

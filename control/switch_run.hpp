@@ -80,6 +80,7 @@ class SwitchRun {
     Reply work(Ticket, step::EnableForward);
     Reply work(Ticket, step::WithdrawIntent it);
 
+    asio::awaitable<void> warm_sessions();
     asio::awaitable<void> store(ServedState state);
     void require_charge() const;
 

@@ -49,7 +49,8 @@ struct LookForBypassing {
 };
 /// DataPlane::arm. reply::Armed
 struct ArmSessions {};
-/// Opens the window's connections, prepares its statements, ends whatever an earlier attempt left running. reply::Done
+/// Opens the window's connections, prepares its statements, ends whatever an earlier attempt left running; then
+/// DataPlane::warm, for a bounded time. reply::Done
 struct WarmUp {};
 /// How far the standby is behind, and what runs. reply::Moment
 struct LookAtMoment {};

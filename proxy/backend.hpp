@@ -60,6 +60,7 @@ struct Backend {
     std::uint64_t replayed_statements = 0;  ///< the statement book's epoch that was replayed here
     std::map<std::string, std::string, std::less<>> statement_types;  ///< of statements that were made here, by name
     Holdings holdings;                                                ///< what was brought here
+    std::size_t planned = 0;         ///< so many of the session's used statements were planned here
     std::string kept_notifications;  ///< whole messages that came between the gate's opening and the move
 };
 

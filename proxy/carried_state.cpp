@@ -345,6 +345,8 @@ Replay replay_holdings(const Holdings& there, const Holdings& wanted) {
     return replay;
 }
 
+void append_command(std::string& out, std::string_view sql) { add_command(out, sql); }
+
 std::string rollback_batch() {
     std::string out;
     protocol::append(out, protocol::Close{protocol::Target::statement, kName});

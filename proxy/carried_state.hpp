@@ -82,6 +82,8 @@ Replay close_statements(const std::vector<std::string_view>& names);
 /// own: one that fails leaves the others alone.
 Replay make_statements(const std::vector<std::string>& names, const std::vector<std::string>& bodies);
 
+/// One command without parameters, through a statement and a portal of our own, which are closed again. Without a Sync.
+void append_command(std::string& out, std::string_view sql);
 /// ROLLBACK, that does not touch the client's unnamed statement.
 std::string rollback_batch();
 /// A BEGIN with this text.

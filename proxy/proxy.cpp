@@ -58,6 +58,7 @@ using control::SessionView;
 
 constexpr std::size_t kNamed = 20;
 constexpr unsigned kMovesAtOnce = 32;
+constexpr unsigned kWarmedAtOnce = 16;
 
 DrainReport merge(std::vector<DrainReport> parts) {
     using Outcome = DrainReport::Outcome;
@@ -172,6 +173,12 @@ class Proxy final : public control::DataPlane {
         for_each_worker([request, each, gather](Worker& worker) { worker.arm(request, each, gather); });
     }
 
+    void warm(Callback<> done) override {
+        const unsigned each = std::max(1U, kWarmedAtOnce / static_cast<unsigned>(workers_.size()));
+        auto gather = gathering_nothing(std::move(done));
+        for_each_worker([each, gather](Worker& worker) { worker.warm(each, gather); });
+    }
+
     void disarm() override {
         for_each_worker([](Worker& worker) { worker.disarm(); });
     }
@@ -231,8 +238,7 @@ class Proxy final : public control::DataPlane {
 
     void pause(Callback<> done) override {
         shared_.gate.set_paused(true);
-        auto gather = std::make_shared<Gather<std::size_t>>(
-            workers_.size(), [this, done = std::move(done)](auto) { boost::asio::post(control_, done); });
+        auto gather = gathering_nothing(std::move(done));
         for_each_worker([gather](Worker& worker) { worker.paused(gather); });
     }
 
@@ -289,6 +295,12 @@ class Proxy final : public control::DataPlane {
         if (request.deadline != control::Clock::time_point::max()) request.deadline += now - asked;
         shared_.gate.close(request.attempt, request.deadline);
         for_each_worker([request, now, gather](Worker& worker) { worker.gate_closed(request, now, gather); });
+    }
+
+    /// Their numbers say nothing to whoever waits.
+    std::shared_ptr<Gather<std::size_t>> gathering_nothing(Callback<> done) {
+        return std::make_shared<Gather<std::size_t>>(
+            workers_.size(), [this, done = std::move(done)](auto) { boost::asio::post(control_, done); });
     }
 
     /// On the first worker's thread.

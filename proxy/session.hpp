@@ -4,7 +4,9 @@
 //   run()            login, then the pump from the client; its end is the session's end
 //   read_backend()   one per backend: the present one forwards to the client, others are watched
 //                    (both sleep while bytes go their usual way: Stream::read_by() calls take_from_…() for each read)
-//   arm(), move…()   give it a backend on the standby, bring its state there, change over; never two at a time
+//   arm(), warm(), move…()
+//                    give it a backend on the standby, bring its state there, have it plan, change over; never two at a
+//                    time
 //
 //   bytes from the client:  socket -> worker's buffer -> [stash_ | inbox_] -> backend
 //     stash_  the beginning of a message that is not complete yet (at most the inspect limit)
@@ -27,6 +29,7 @@
 #include "control/data_plane.hpp"
 #include "protocol/batch.hpp"
 #include "protocol/framing.hpp"
+#include "protocol/recent_statements.hpp"
 #include "protocol/session_changes.hpp"
 #include "protocol/session_ledger.hpp"
 #include "protocol/startup.hpp"
@@ -109,6 +112,11 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     /// Worker's arming and moving; see the .cpp.
     Task<void> arm(control::ArmRequest request);
     void disarm();
+    /// Whether its armed backend may be made to plan what the client uses: not for one that was silent for so long.
+    bool can_be_warmed(control::Clock::time_point spoke_since) const;
+    control::Clock::time_point spoke_last() const { return asked_; }
+    /// Has the armed backend plan what it has not planned yet; nothing is executed.
+    Task<void> warm();
     /// Asks its backend, if that can be done now and something uncertain depends on it.
     Task<void> look_again();
     /// In the window, when all of the worker's sessions are at safe points: what has to stand on the standby before the
@@ -271,6 +279,12 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     void change_over();
     Task<bool> move_or_end(Side side);
 
+    // session_warm.cpp
+    void note_used();
+    std::optional<protocol::UsedStatement> as_planned_on(const Backend& backend,
+                                                         protocol::UsedStatement statement) const;
+    Task<bool> plan_on_armed();
+
     // session_statements.cpp
     Task<std::string> ask_type_names(Backend& backend, const std::set<std::uint32_t>& types, TypeNames& out);
     Task<std::string> learn_statements();
@@ -334,6 +348,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
 
     // The present batch, and what becomes of it or of its transaction when the server changes.
     protocol::Batch batch_;
+    protocol::RecentStatements used_;  ///< while there is an armed backend: what that should plan
     bool batch_from_idle_ = false;     ///< it began at a safe point
     bool batch_answered_ = false;      ///< the client has heard something of it
     bool batch_locks_certain_ = true;  ///< when it began, its advisory locks were known

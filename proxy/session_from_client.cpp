@@ -189,6 +189,7 @@ void Session::note_frontend(const Frame& frame) {
     const protocol::ReplyLedger& replies = ledger_.replies();
     const bool was_quiet = replies.ready_owed() == 0;
     if (replies.quiet() && !replies.batch_open()) {
+        if (armed_) note_used();
         batch_.clear();
         batch_from_idle_ = replies.safe();
         batch_answered_ = false;

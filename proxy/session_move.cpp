@@ -12,31 +12,12 @@
 
 #include "protocol/frontend_messages.hpp"
 #include "proxy/session.hpp"
+#include "proxy/task_mark.hpp"
 #include "proxy/worker.hpp"
 
 namespace turnout::proxy {
 
 using protocol::Change;
-
-namespace {
-
-/// Marks a task for its lifetime; whoever waited for its end is woken.
-class TaskMark {
-  public:
-    TaskMark(bool& mark, Session& session) : mark_(mark), session_(session) { mark_ = true; }
-    ~TaskMark() {
-        mark_ = false;
-        session_.task_ended();
-    }
-    TaskMark(const TaskMark&) = delete;
-    TaskMark& operator=(const TaskMark&) = delete;
-
-  private:
-    bool& mark_;
-    Session& session_;
-};
-
-}  // namespace
 
 /// Sends `bytes` on our own account and collects the answers into the exchange. Returns what went wrong.
 Task<std::string> Session::ask(Backend& backend, std::string_view bytes, Exchange& exchange) {
@@ -313,6 +294,7 @@ void Session::disarm() {
     arm_failure_.clear();
     replay_refusal_.clear();
     cannot_log_in_ = false;
+    used_.clear();
     if (!armed_ || task_) return;
     std::string bye;
     protocol::append_terminate(bye);
@@ -395,6 +377,7 @@ void Session::change_over() {
     former_ = std::move(current_);
     current_ = std::move(armed_);
     armed_.reset();
+    used_.clear();
     arm_failure_.clear();
     for (const auto& [name, value] : current_->parameters) note_parameter(name, value);
     ledger_.replies().reset(protocol::TransactionStatus::idle);

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kNamed = 20;  // how many sessions a drain report names
 // Longer than a switch holds anybody, so that its window costs nothing more.
 constexpr control::Milliseconds kHeldLook{50};
+// Who has been silent for so long will hardly speak in the moment behind the window.
+constexpr control::Milliseconds kSilent{10000};
 
 }  // namespace
 
@@ -157,6 +159,7 @@ void Worker::gate_closed(const control::CloseRequest& request, control::Clock::t
     closed_at_ = at;
     busy_at_close_ = busy_;
     brought_ = false;
+    to_warm_.clear();
     watch_gate(request.attempt, request.deadline);
     ++busy_;  // the drain is answered below, once
     clear_the_way();
@@ -354,9 +357,39 @@ Task<void> Worker::run_armer() {
     gather->contribute(std::move(report));
 }
 
+void Worker::warm(unsigned at_once, const CountGather& gather) {
+    if (warm_gather_) std::exchange(warm_gather_, nullptr)->contribute(0);
+    warm_gather_ = gather;
+    const auto since = control::Clock::now() - kSilent;
+    std::vector<std::shared_ptr<Session>> speakers;
+    for (auto& [id, session] : sessions_) {
+        if (arming_ && session->can_be_warmed(since)) speakers.push_back(session);
+    }
+    std::sort(speakers.begin(), speakers.end(),
+              [](const auto& a, const auto& b) { return a->spoke_last() > b->spoke_last(); });
+    to_warm_.assign(speakers.begin(), speakers.end());
+    const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_warm_.size()));
+    const std::size_t more = wanted > warmers_ ? wanted - warmers_ : 0;
+    warmers_ += more;
+    for (std::size_t i = 0; i < more; ++i) boost::asio::co_spawn(context_, run_warmer(), boost::asio::detached);
+}
+
+Task<void> Worker::run_warmer() {
+    while (!to_warm_.empty()) {
+        auto session = to_warm_.front().lock();
+        to_warm_.pop_front();
+        if (session) co_await session->warm();
+        // Disarmed meanwhile, which it could not be in the middle of that.
+        if (session && !arming_ && session->on(shared_.gate.view().side)) session->disarm();
+    }
+    if (--warmers_ > 0 || !warm_gather_) co_return;
+    std::exchange(warm_gather_, nullptr)->contribute(0);
+}
+
 void Worker::disarm() {
     arming_.reset();
     to_arm_.clear();
+    to_warm_.clear();
     for (auto& [id, session] : sessions_) session->disarm();
 }
 
@@ -364,6 +397,7 @@ void Worker::finish_moves(unsigned at_once, const MoveGather& gather) {
     move_gather_ = gather;
     arming_.reset();
     to_arm_.clear();
+    to_warm_.clear();
     for (auto& [id, session] : sessions_) to_move_.push_back(session);
     const std::size_t wanted = std::max<std::size_t>(1, std::min<std::size_t>(at_once, to_move_.size()));
     movers_ += wanted;

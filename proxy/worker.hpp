@@ -106,6 +106,9 @@ class Worker {
     void gate_changed();
     void opened_to_new_side(const MomentGather& gather);
     void arm(const control::ArmRequest& request, unsigned at_once, const ArmGather& gather);
+    /// Has the armed backends plan what their clients use, those of the last speakers first. Answers when that is done,
+    /// or given up because the gate closes.
+    void warm(unsigned at_once, const CountGather& gather);
     void disarm();
     void finish_moves(unsigned at_once, const MoveGather& gather);
     /// Closes the backends on the side that was left, once all have moved and nobody is left behind.
@@ -133,6 +136,7 @@ class Worker {
     void answer_drain();
     void watch_gate(std::uint64_t attempt, control::Clock::time_point at);
     Task<void> run_armer();
+    Task<void> run_warmer();
     Task<void> run_mover();
 
     Shared& shared_;
@@ -169,6 +173,9 @@ class Worker {
     std::size_t armers_ = 0;
     std::deque<std::weak_ptr<Session>> to_arm_;
     ArmGather arm_gather_;
+    std::size_t warmers_ = 0;
+    std::deque<std::weak_ptr<Session>> to_warm_;
+    CountGather warm_gather_;
     std::size_t movers_ = 0;
     std::deque<std::weak_ptr<Session>> to_move_;
     MoveGather move_gather_;

@@ -79,6 +79,13 @@ control::ArmReport Plane::arm(control::ArmRequest request) {
     return await<control::ArmReport>([&](auto done) { plane_->arm(request, done); });
 }
 
+std::future<void> Plane::warm() {
+    auto promise = std::make_shared<std::promise<void>>();
+    auto future = promise->get_future();
+    plane_->warm([promise] { promise->set_value(); });
+    return future;
+}
+
 std::future<control::DrainReport> Plane::close(std::chrono::milliseconds bound, control::CloseRequest request) {
     auto promise = std::make_shared<std::promise<control::DrainReport>>();
     auto future = promise->get_future();
@@ -99,6 +106,7 @@ control::MoveReport Plane::finish_moves() {
 
 control::MoveReport Plane::change(control::ArmRequest request, control::CloseRequest close_request) {
     arm(std::move(request));
+    warm().get();
     const control::DrainReport drained = close(std::chrono::minutes(1), close_request).get();
     EXPECT_EQ(drained.outcome, control::DrainReport::Outcome::drained);
     for (const control::SessionView& view : drained.holding_up) ADD_FAILURE() << view.state << ": " << view.reason;

@@ -46,6 +46,8 @@ class Plane {
     Side active() const { return active_; }
     /// A round of arming on the standby.
     control::ArmReport arm(control::ArmRequest request = {});
+    /// Has the armed backends plan what their clients use; ready when that is over.
+    std::future<void> warm();
     /// Closes the gate with a new attempt; the future is its drain.
     std::future<control::DrainReport> close(std::chrono::milliseconds bound = std::chrono::minutes(1),
                                             control::CloseRequest request = {});

@@ -197,6 +197,11 @@ void WritersPlane::serve_nobody(std::string, std::string) {
     gate_ = Gate::shut;
 }
 
+void WritersPlane::warm(Callback<> done) {
+    ++asked_to_plan;
+    if (plans) boost::asio::post(executor_, std::move(done));
+}
+
 void WritersPlane::arm(const control::ArmRequest&, Callback<control::ArmReport> done) {
     control::ArmReport report;
     report.total = report.armed = writers_.size();

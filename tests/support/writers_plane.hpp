@@ -51,6 +51,10 @@ class WritersPlane final : public control::DataPlane {
     /// Acknowledged by all so far.
     std::int64_t acknowledged() const;
     Side side() const;
+    /// False: what is to be planned never is, as on a standby that hangs.
+    std::atomic<bool> plans = true;
+    /// How often that was asked for.
+    std::atomic<int> asked_to_plan = 0;
 
     void start(const control::DataPlaneSettings&) override {}
     void open_console(control::ConsoleDoor) override {}
@@ -58,6 +62,7 @@ class WritersPlane final : public control::DataPlane {
     void serve_nobody(std::string message, std::string hint) override;
     std::optional<std::string> reload(const control::DataPlaneSettings&) override { return std::nullopt; }
     void arm(const control::ArmRequest& request, Callback<control::ArmReport> done) override;
+    void warm(Callback<> done) override;
     void disarm() override {}
     void close_gate(const control::CloseRequest& request, Callback<control::DrainReport> done) override;
     bool claim(std::uint64_t attempt) override;

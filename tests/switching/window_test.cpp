@@ -61,6 +61,14 @@ TEST_F(SwitchingTest, forth_and_back_under_writers_loses_and_doubles_nothing) {
     audit();
 }
 
+TEST_F(SwitchingTest, a_standby_that_does_not_end_planning_what_the_sessions_use_keeps_nobody) {
+    process_->plane.plans = false;
+    const SwitchReport report = change();
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    EXPECT_GT(process_->plane.asked_to_plan, 0);
+    audit();
+}
+
 /// Somebody makes a table while the schemas are being compared, or between that and the switch.
 TEST_F(SwitchingTest, what_is_changed_behind_the_comparison_of_the_schemas_makes_it_refuse) {
     SwitchOptions wanted = options();
