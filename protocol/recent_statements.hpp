@@ -21,7 +21,8 @@ struct UsedStatement {
 
 /// A short list of the different statements that one client has used. Statements that differ by nothing but numbers and
 /// strings are one; of several commands in one Query each is one. Only commands that are planned are kept: SELECT,
-/// INSERT, UPDATE, DELETE, MERGE, WITH, VALUES, TABLE. New ones are put behind the others; when it is full, no more are.
+/// INSERT, UPDATE, DELETE, MERGE, WITH, VALUES, TABLE. New ones are put behind the others; when it is full, no more
+/// are.
 class RecentStatements {
   public:
     /// Most statements that are kept.

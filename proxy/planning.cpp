@@ -11,10 +11,13 @@ constexpr std::string_view kName = "turnout_warm";
 constexpr std::string_view kReadOnly = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY NOT DEFERRABLE";
 constexpr std::string_view kReadWrite = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE";
 // A table may be locked there, and a plan may take long: whoever moves meanwhile waits for it.
-constexpr std::string_view kBound = "SET LOCAL statement_timeout = 250";
+constexpr std::string_view kBound = "SET LOCAL statement_timeout = 100";
 
-void append_plan(Replay& replay, const protocol::UsedStatement& statement) {
+}  // namespace
+
+Replay plan_statement(const protocol::UsedStatement& statement) {
     using protocol::FrontendType;
+    Replay replay;
     std::string& out = replay.bytes;
     append_command(out, statement.locks_rows ? kReadWrite : kReadOnly);
     append_command(out, kBound);
@@ -29,17 +32,8 @@ void append_plan(Replay& replay, const protocol::UsedStatement& statement) {
     protocol::append_sync(out);
     protocol::append(out, protocol::Close{protocol::Target::statement, kName});
     out += rollback_batch();
-    replay.ready += 2;
-}
-
-}  // namespace
-
-Replay plan_statements(const std::vector<protocol::UsedStatement>& statements) {
-    Replay replay;
-    if (statements.empty()) return replay;
-    for (const protocol::UsedStatement& statement : statements) append_plan(replay, statement);
-    replay.bytes += unlock_all_batch();
-    ++replay.ready;
+    out += unlock_all_batch();
+    replay.ready = 3;
     return replay;
 }
 

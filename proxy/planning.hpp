@@ -2,17 +2,15 @@
 // then there when its client speaks. Pure: statements in, bytes out.
 #pragma once
 
-#include <vector>
-
 #include "protocol/recent_statements.hpp"
 #include "proxy/carried_state.hpp"
 
 namespace turnout::proxy {
 
-/// One batch for each statement, in a transaction that is rolled back by a batch behind it, then one that gives back
-/// all session advisory locks: a function may be called by the planner, and a lock that it takes outlives the
-/// transaction. Whatever fails, the backend is idle at the end, and neither its unnamed statement nor its portals nor
-/// its statements of other names have changed. Statements with a name must exist there. Empty if there are none.
-Replay plan_statements(const std::vector<protocol::UsedStatement>& statements);
+/// A batch in a transaction, one that rolls it back, and one that gives back all session advisory locks: a function may
+/// be called by the planner, and a lock that it takes outlives the transaction. Whatever fails, the backend is idle at
+/// the end, and neither its unnamed statement nor its portals nor its statements of other names have changed. It takes
+/// no longer than a statement_timeout of 100 ms allows. A statement with a name must exist there.
+Replay plan_statement(const protocol::UsedStatement& statement);
 
 }  // namespace turnout::proxy

@@ -45,23 +45,27 @@ Task<void> Session::warm() {
     if (lost && !closing_) worker_.arm_later(self);
 }
 
-/// True: the backend is lost.
+/// Until the gate closes: whoever moves then waits for the end of this. True: the backend is lost.
 Task<bool> Session::plan_on_armed() {
     auto armed = armed_;
     note_used();
-    std::vector<UsedStatement> statements;
-    for (; armed->planned < used_.all().size(); ++armed->planned) {
-        if (auto statement = as_planned_on(*armed, used_.all()[armed->planned])) statements.push_back(*statement);
-    }
-    if (statements.empty()) co_return false;
     const TaskMark mark(task_, *this);
-    const Replay plan = plan_statements(statements);
-    Exchange exchange(worker_.context());
-    exchange.ready_expected = plan.ready;
-    co_await ask(*armed, plan.bytes, exchange);
-    armed->holdings.locks.clear();
-    if (!exchange.lost && exchange.status != 'I') armed->stream->close();
-    co_return !armed->stream->open();
+    const auto nobody_waits = [&] {
+        const Gate::View gate = worker_.shared().gate.view();
+        return gate.state == Gate::State::open && gate.side != armed->side;
+    };
+    while (armed->planned < used_.all().size() && nobody_waits()) {
+        const auto statement = as_planned_on(*armed, used_.all()[armed->planned++]);
+        if (!statement) continue;
+        const Replay plan = plan_statement(*statement);
+        Exchange exchange(worker_.context());
+        exchange.ready_expected = plan.ready;
+        co_await ask(*armed, plan.bytes, exchange);
+        armed->holdings.locks.clear();
+        if (!exchange.lost && exchange.status != 'I') armed->stream->close();
+        if (closing_ || !armed->stream->open()) co_return true;
+    }
+    co_return false;
 }
 
 }  // namespace turnout::proxy

@@ -90,7 +90,8 @@ const Case cases[] = {
     {"different_values_are_one_statement",
      query("SELECT * FROM t WHERE a = 1 AND b = 'x'") + query("SELECT * FROM t WHERE a = 22 AND b = $$y$$"),
      "SELECT * FROM t WHERE a = 1 AND b = 'x'"},
-    {"different_names_are_two", query("SELECT a FROM t") + query("SELECT b FROM t"), "SELECT a FROM t | SELECT b FROM t"},
+    {"different_names_are_two", query("SELECT a FROM t") + query("SELECT b FROM t"),
+     "SELECT a FROM t | SELECT b FROM t"},
     {"unnamed", parse_of("", "SELECT $1::int") + bind_of("", {"1"}), "SELECT $1::int"},
     {"unnamed_that_is_not_bound", parse_of("", "SELECT 1"), ""},
     {"unnamed_of_earlier", bind_of(""), "SELECT 'earlier'"},
@@ -120,7 +121,8 @@ TEST(RecentStatements, KeepsTheValuesOfOneUse) {
 TEST(RecentStatements, AreBoundedInNumberAndSize) {
     const StatementBook none;
     RecentStatements recent;
-    for (std::size_t i = 0; i < 2 * RecentStatements::most; ++i) recent.note(query("SELECT c" + std::to_string(i)), none);
+    for (std::size_t i = 0; i < 2 * RecentStatements::most; ++i)
+        recent.note(query("SELECT c" + std::to_string(i)), none);
     EXPECT_EQ(recent.all().size(), RecentStatements::most);
     EXPECT_EQ(told(recent).substr(0, 23), "SELECT c0 | SELECT c1 |") << "the first ones stay";
 
