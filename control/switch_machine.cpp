@@ -96,7 +96,7 @@ void SwitchMachine::take(const event::Alarm&) {
         case SwitchPhase::activating:
         case SwitchPhase::clearing_up: return clear_up();
         case SwitchPhase::opening: return opened(now_);
-        case SwitchPhase::settling: return stop_settling();
+        case SwitchPhase::settling: return settles_ ? stop_settling() : settle();
         case SwitchPhase::retreating:
         case SwitchPhase::unwinding: return undo_alarm();
         case SwitchPhase::backing_off: return begin_attempt();

@@ -149,6 +149,7 @@ class SwitchMachine {
     void open_gate();
     void opened(Clock::time_point at);
     void settle_answered(const SwitchReply& reply);
+    void settle();
     void stop_settling();
     std::vector<std::string> unfinished_in_window() const;
     void time_window_phase(std::string_view name, Clock::time_point since);
@@ -198,6 +199,7 @@ class SwitchMachine {
     Clock::time_point undo_until_;
 
     AttemptId id_;
+    bool settles_ = false;             ///< what settles the switch was asked for
     bool generation_spent_ = false;    ///< the next attempt takes the next one
     bool quiesced_once_ = false;       ///< in this undo: the others need not wait for a repeated try
     std::vector<std::size_t> rested_;  ///< undos (by index) that failed and wait for the alarm

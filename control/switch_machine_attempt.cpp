@@ -275,8 +275,15 @@ void SwitchMachine::opened(Clock::time_point at) {
     report_.window = between(closed_at_, at);
     opened_at_ = at;
     owed_ = {};
+    settles_ = false;
+    enter(SwitchPhase::settling, now_ + request_.patience.before_settling);
+}
+
+/// Nobody waits for this: it leaves the processors to those who were held until they have gone on.
+void SwitchMachine::settle() {
+    settles_ = true;
     const auto until = now_ + request_.patience.settle;
-    enter(SwitchPhase::settling, until);
+    alarm_ = until;
     ask(step::NoteServed{id_.generation});
     ask(step::Settle{request_.to(), id_.generation, until});
     ask(step::FinishMoves{});

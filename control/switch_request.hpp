@@ -26,9 +26,10 @@ struct SwitchPatience {
     Milliseconds activation_grace{20};  ///< an activation is waited for at least this long before it is cleared up
     Milliseconds clear_up{1000};        ///< one try of void_or_obey; the watchdog is fed between them
     Milliseconds clear_up_pause{20};
-    Milliseconds undo_pause{100};  ///< between two tries of the same undo
-    Milliseconds undo{30000};      ///< what is not undone by then is named in the report
-    Milliseconds settle{60000};    ///< a switch that has not settled by then is reported as it is, and settled later
+    Milliseconds undo_pause{100};      ///< between two tries of the same undo
+    Milliseconds undo{30000};          ///< what is not undone by then is named in the report
+    Milliseconds before_settling{25};  ///< after the opening, while those who were held go on
+    Milliseconds settle{60000};  ///< a switch that has not settled by then is reported as it is, and settled later
 };
 
 /// One switch. Numbers are the caller's: `generation` is free in both journals, `attempt` is greater than every one
