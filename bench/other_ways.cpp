@@ -105,27 +105,66 @@ std::int64_t entries(const support::Cluster& server) {
     return number(connect(server.conninfo("app")).get(), "SELECT count(*) FROM ledger_entries");
 }
 
-OtherWay by_pgbouncer(const OtherWaysPlan& plan, const std::string& program) {
-    OtherWay way{.name = "PgBouncer, told by a script"};
+/// As an operator does it: peers/pgbouncer_switch.sh, which calls psql.
+class ByScript {
+  public:
+    explicit ByScript(const Peer& pgbouncer) : pgbouncer_(pgbouncer) {}
+    void make_ready(const Followed& sides) { next_ = pgbouncer_.prepare_for(sides.to()); }
+    void change(Followed& sides) {
+        must_run({.arguments = {peers_file("pgbouncer_switch.sh").string()},
+                  .environment = {{"PSQL", client_program("psql")},
+                                  {"CONSOLE", with(at_port(pgbouncer_.port()), "dbname", "pgbouncer")},
+                                  {"OLD", sides.from().socket_conninfo("app")},
+                                  {"NEW", sides.to().socket_conninfo("app")},
+                                  {"DATABASE", "app"},
+                                  {"CONFIGURATION", pgbouncer_.configuration().string()},
+                                  {"NEXT_CONFIGURATION", next_.string()}}});
+    }
+
+  private:
+    const Peer& pgbouncer_;
+    std::filesystem::path next_;
+};
+
+/// The same steps by connections that are open already, looking without a pause: nothing that speaks to PgBouncer's
+/// console can be faster.
+class ByProgram {
+  public:
+    explicit ByProgram(const Peer& pgbouncer)
+        : pgbouncer_(pgbouncer), console_(connect(with(at_port(pgbouncer.port()), "dbname", "pgbouncer"))) {}
+    void make_ready(const Followed& sides) { pgbouncer_.point_at(sides.to()); }
+    void change(Followed& sides) {
+        bench::run(console_.get(), "PAUSE app");
+        sides.catch_up();
+        sides.carry_sequences();
+        bench::run(console_.get(), "RELOAD");
+        bench::run(console_.get(), "RESUME app");
+    }
+
+  private:
+    const Peer& pgbouncer_;
+    const Connection console_;
+};
+
+/// `Teller` changes PgBouncer from one of the servers to the other; it is made ready before anybody waits.
+template <class Teller>
+OtherWay by_pgbouncer(const OtherWaysPlan& plan, const std::string& program, std::string name) {
+    OtherWay way{.name = std::move(name)};
     Followed sides(plan);
     const Peer pgbouncer("PgBouncer", sides.from(), {program, "{directory}/pgbouncer_switch.ini"},
                          "pgbouncer_switch.ini");
+    Teller teller(pgbouncer);
     LedgerSettings settings = plan.load;
     settings.conninfo = at_port(pgbouncer.port());
     settings.modes = {Mode::simple, Mode::extended};  // transaction pooling forgets what was prepared
     Ledger ledger(settings);
     ledger.start();
-    const Connection console = connect(with(settings.conninfo, "dbname", "pgbouncer"));
     for (unsigned i = 1; i <= plan.changes; ++i) {
         rest(plan.pause);
         plan.tell(fmt::format("{}: {} of {}", way.name, i, plan.changes));
-        pgbouncer.point_at(sides.to());
+        teller.make_ready(sides);
         const Clock::time_point started = Clock::now();
-        bench::run(console.get(), "PAUSE app");
-        sides.catch_up();
-        sides.carry_sequences();
-        bench::run(console.get(), "RELOAD");
-        bench::run(console.get(), "RESUME app");
+        teller.change(sides);
         rest(kAfterwards);
         way.longest_waits.push_back(ledger.waits(started, Clock::now()).statements.max);
         ledger.hold();
@@ -199,10 +238,13 @@ std::vector<OtherWay> take_other_ways(const OtherWaysPlan& plan, std::vector<std
     std::vector<OtherWay> ways;
     const auto pgbouncer = installed("/usr/sbin/pgbouncer");
     const auto nginx = installed("/usr/sbin/nginx");
-    if (std::filesystem::exists(pgbouncer))
-        ways.push_back(by_pgbouncer(plan, pgbouncer.string()));
-    else
+    if (std::filesystem::exists(pgbouncer)) {
+        ways.push_back(by_pgbouncer<ByScript>(plan, pgbouncer.string(), "PgBouncer, told by a shell script"));
+        ways.push_back(
+            by_pgbouncer<ByProgram>(plan, pgbouncer.string(), "PgBouncer, told by a program with warm connections"));
+    } else {
         missing.emplace_back("PgBouncer");
+    }
     if (std::filesystem::exists(nginx))
         ways.push_back(by_nginx(plan, nginx.string()));
     else

@@ -1,6 +1,6 @@
-// How others change the server under a running load, each as well as it can be done with it: PgBouncer told by a
-// script, nginx reloaded as the thesis' prototype did, and the conventional way. One-way logical replication, made
-// beforehand.
+// How others change the server under a running load, each as well as it can be done with it: PgBouncer told by an
+// operator's shell script, PgBouncer told by a program that has all its connections open, nginx reloaded as the thesis'
+// prototype did, and the conventional way. One-way logical replication, made beforehand.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@ namespace turnout::bench {
 struct OtherWaysPlan {
     int blue = 15;  ///< major versions
     int green = 17;
-    unsigned changes = 5;                        ///< by PgBouncer, back and forth; the others are done once
+    unsigned changes = 5;                        ///< by PgBouncer, each way of telling it; the others are done once
     LedgerSettings load;                         ///< its conninfo and modes are set here
     std::chrono::milliseconds pause{300};        ///< before each change
     std::function<void(std::string_view)> tell;  ///< one short line at the beginning of each change

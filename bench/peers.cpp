@@ -64,6 +64,8 @@ fs::path installed(const fs::path& path) {
     return path;
 }
 
+fs::path peers_file(std::string_view name) { return fs::path(TURNOUT_SOURCE_DIR "/bench/peers") / name; }
+
 Peer::Peer(std::string name, const support::Cluster& server, std::vector<std::string> arguments,
            const std::string& configuration)
     : name_(std::move(name)), configuration_(configuration), port_(free_port()) {
@@ -95,10 +97,18 @@ std::vector<std::pair<std::string, std::string>> Peer::words(const support::Clus
             {"{modules}", installed("/usr/lib/nginx/modules").string()}};
 }
 
-void Peer::point_at(const support::Cluster& server) const {
-    std::ofstream(directory_ / configuration_)
-        << replaced(contents(fs::path(TURNOUT_SOURCE_DIR "/bench/peers") / configuration_), words(server));
-    hand_over(directory_ / configuration_);
+void Peer::write_for(const support::Cluster& server, const fs::path& file) const {
+    std::ofstream(file) << replaced(contents(peers_file(configuration_)), words(server));
+    hand_over(file);
+}
+
+void Peer::point_at(const support::Cluster& server) const { write_for(server, configuration()); }
+
+fs::path Peer::prepare_for(const support::Cluster& server) const {
+    fs::path next = configuration();
+    next += ".next";
+    write_for(server, next);
+    return next;
 }
 
 Peer::Peer(std::string name, ServedOptions options)

@@ -34,6 +34,10 @@ class Peer {
 
     /// Writes its configuration anew for another server, which it has to be told to read. Only for another program.
     void point_at(const support::Cluster& server) const;
+    /// Writes what point_at() would into a file beside the configuration, which may replace it; returns that.
+    std::filesystem::path prepare_for(const support::Cluster& server) const;
+    /// The file of its configuration. Only for another program.
+    std::filesystem::path configuration() const { return directory_ / configuration_; }
 
     /// Its turn begins, and ends.
     void begin();
@@ -47,6 +51,7 @@ class Peer {
   private:
     /// What stands in braces in a configuration and in arguments, and what is put there.
     std::vector<std::pair<std::string, std::string>> words(const support::Cluster& server) const;
+    void write_for(const support::Cluster& server, const std::filesystem::path& file) const;
     void await(const support::Cluster& server);
 
     std::string name_;
@@ -60,6 +65,9 @@ class Peer {
 
 /// The path of a program or file of a package: below $TURNOUT_PEERS, where packages are unpacked, or the system's own.
 std::filesystem::path installed(const std::filesystem::path& path);
+
+/// The path of a file in bench/peers, from which configurations are made.
+std::filesystem::path peers_file(std::string_view name);
 
 /// Two servers with the role `app` (its password is `app`) and the database `app`: one that is measured, and one that
 /// turnout has for its other side.
