@@ -1,5 +1,6 @@
-// How the window grows with what the servers hold: tables, sequences, databases. For each number two fresh servers, a
-// copy, and switches back and forth without load, so that nothing but the number makes the difference.
+// How the window grows with what the servers hold: tables, sequences (and such as were never used, which are asked in
+// another way), databases. For each number two fresh servers, a copy, and switches back and forth without load, so that
+// nothing but the number makes the difference.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -24,6 +25,7 @@ struct Options : BenchOptions {
     int green = 17;
     std::vector<unsigned> tables{10, 200, 2000};
     std::vector<unsigned> sequences{10, 200, 2000};
+    std::vector<unsigned> unused{200, 2000};
     std::vector<unsigned> databases{1, 5, 20};
     unsigned switches = 10;
 };
@@ -32,6 +34,7 @@ struct Options : BenchOptions {
 struct Contents {
     unsigned tables = 10;
     unsigned sequences = 10;
+    unsigned unused = 0;  ///< sequences that never gave a number
     unsigned databases = 1;
 };
 
@@ -68,8 +71,9 @@ void fill(support::Cluster& server, const Contents& contents) {
                                    "FOR i IN 1..{} LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, n int)', "
                                    "i); END LOOP; "
                                    "FOR i IN 1..{} LOOP EXECUTE format('CREATE SEQUENCE s%s', i); "
-                                   "PERFORM nextval('s' || i); END LOOP; END$$",
-                                   contents.tables, contents.sequences),
+                                   "PERFORM nextval('s' || i); END LOOP; "
+                                   "FOR i IN 1..{} LOOP EXECUTE format('CREATE SEQUENCE u%s', i); END LOOP; END$$",
+                                   contents.tables, contents.sequences, contents.unused),
                        database_name(i));
     }
 }
@@ -82,6 +86,7 @@ class ScaleBench {
         std::vector<Point> all;
         for (const unsigned n : options_.tables) all.push_back(measure("tables", n, {.tables = n}));
         for (const unsigned n : options_.sequences) all.push_back(measure("sequences", n, {.sequences = n}));
+        for (const unsigned n : options_.unused) all.push_back(measure("unused sequences", n, {.unused = n}));
         for (const unsigned n : options_.databases) all.push_back(measure("databases", n, {.databases = n}));
         tell(all);
         write_figures(all);
@@ -166,6 +171,8 @@ int main(int argc, char** argv) {
             app.add_option("--green", options.green, "major version of green")->capture_default_str();
             app.add_option("--tables", options.tables, "numbers of tables")->capture_default_str();
             app.add_option("--sequences", options.sequences, "numbers of sequences")->capture_default_str();
+            app.add_option("--unused", options.unused, "numbers of sequences that were never used")
+                ->capture_default_str();
             app.add_option("--databases", options.databases, "numbers of databases")->capture_default_str();
             app.add_option("--switches", options.switches, "with each number")->capture_default_str();
         },

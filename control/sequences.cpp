@@ -2,14 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
 #include <string_view>
+#include <utility>
 
 namespace turnout::control {
 
 namespace {
 
 constexpr const char* kAll = "turnout_sequences";
-constexpr const char* kLast = "turnout_sequence_values";
+/// As many of those never called are asked in one statement: a plan for thousands takes seconds to make.
+constexpr std::size_t kOwnRows = 200;
 
 /// NULL in the third column: never called (or set so that it counts as that); the sequence's own row must be asked.
 constexpr const char* kAllSql = R"(
@@ -17,17 +21,37 @@ SELECT c.oid, format('%I.%I', n.nspname, c.relname), pg_sequence_last_value(c.oi
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relpersistence <> 't' AND n.nspname <> 'turnout')";
 
-/// In the order of the parameter, which a function scan keeps.
-constexpr const char* kLastSql = "SELECT pg_sequence_last_value(sequence) FROM unnest($1::oid[]) AS sequence";
+/// Those of {sequences} whose value is not the one of {values}. Both stand in the statement, so that they are read when
+/// it is planned.
+std::string called_sql(std::string_view sequences, std::string_view values) {
+    return fmt::format(
+        "SELECT sequence, pg_sequence_last_value(sequence) FROM unnest('{{{}}}'::oid[], '{{{}}}'::bigint[]) "
+        "AS asked (sequence, known) WHERE pg_sequence_last_value(sequence) IS DISTINCT FROM known",
+        sequences, values);
+}
+
+/// Asking for its value locks a sequence as nextval does, which a restart waits for; reading its row would not.
+std::string hold_sql(std::string_view sequences) {
+    return fmt::format("SELECT count(pg_sequence_last_value(sequence)) FROM unnest('{{{}}}'::oid[]) AS sequence",
+                       sequences);
+}
+constexpr const char* kHold = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Longer is not waited for a lock that somebody else has.
+constexpr const char* kHoldPatience = "SET LOCAL lock_timeout = '20ms'";
 
 /// One statement that asks each of these for its own row.
-std::string own_rows_sql(const std::vector<std::string>& sequences) {
+std::string own_rows_sql(std::span<const std::string> sequences) {
     std::string sql;
     for (const std::string& name : sequences) {
         if (!sql.empty()) sql += " UNION ALL ";
         sql += fmt::format("SELECT {}, last_value, is_called FROM {}", PgConnection::literal(name), name);
     }
     return sql;
+}
+
+void append(std::string& list, std::string_view element) {
+    if (!list.empty()) list += ',';
+    list += element;
 }
 
 void take_own_rows(const PgResult& result, SequenceValues& values) {
@@ -47,82 +71,124 @@ SequenceValues changed(const SequenceValues& before, const SequenceValues& now) 
     return difference;
 }
 
+SequenceReader::SequenceReader(PgConnection& connection, std::vector<PgConnection*> helpers) {
+    shares_.push_back({.connection = &connection});
+    for (PgConnection* helper : helpers) shares_.push_back({.connection = helper});
+}
+
 asio::awaitable<SequenceValues> SequenceReader::prepare() {
-    if (!prepared_) {
-        co_await connection_.prepare(kAll, kAllSql);
-        co_await connection_.prepare(kLast, kLastSql);
-    }
+    PgConnection& connection = *shares_.front().connection;
+    if (!prepared_) co_await connection.prepare(kAll, kAllSql);
     prepared_ = true;
-    SequenceValues values;
-    std::vector<std::string> uncalled;
+    const PgResult all = co_await connection.exec_prepared(kAll);
+    deal(all);
+    for (Share& share : shares_) co_await prepare_share(share);
+    co_return known_;
+}
+
+/// Each connection gets as many of those called, and as many of the others, which take longer.
+void SequenceReader::deal(const PgResult& all) {
     known_.clear();
-    oids_ = "{";
-    const PgResult all = co_await connection_.exec_prepared(kAll);
+    for (Share& share : shares_) share = {.connection = share.connection, .statements = std::move(share.statements)};
+    std::size_t called = 0;
+    std::size_t uncalled = 0;
     for (int i = 0; i < all.rows(); ++i) {
-        known_.push_back({all.as<std::string>(i, 1), {all.maybe<std::int64_t>(i, 2).value_or(0), !all.is_null(i, 2)}});
-        oids_.append(i == 0 ? "" : ",").append(all.get(i, 0));
-        if (!known_.back().value.called) uncalled.push_back(known_.back().name);
+        const std::string name = all.as<std::string>(i, 1);
+        const bool has_value = !all.is_null(i, 2);
+        Share& share = shares_[(has_value ? called++ : uncalled++) % shares_.size()];
+        append(share.all, all.get(i, 0));
+        if (!has_value) {
+            share.uncalled.push_back(name);
+            continue;
+        }
+        share.called.emplace(all.get(i, 0), name);
+        append(share.oids, all.get(i, 0));
+        append(share.values, all.get(i, 2));
+        known_[name] = {all.as<std::int64_t>(i, 2), true};
     }
-    oids_ += "}";
-    co_await prepare_own_rows(uncalled);
-    if (!uncalled_.empty()) {
-        const PgResult rows = co_await connection_.exec_prepared(uncalled_);
-        take_own_rows(rows, values);
-    }
-    co_await connection_.exec_prepared(kLast, oids_);
-    for (Known& known : known_) {
-        const auto own = values.find(known.name);
-        if (own != values.end()) known.value = own->second;
-        values[known.name] = known.value;
-    }
-    co_return values;
 }
 
-asio::awaitable<void> SequenceReader::prepare_own_rows(const std::vector<std::string>& uncalled) {
-    if (!uncalled_.empty()) co_await connection_.query("DEALLOCATE " + uncalled_);
-    uncalled_.clear();
-    if (uncalled.empty()) co_return;
-    const std::string name = fmt::format("turnout_uncalled_{}", ++serial_);
-    co_await connection_.prepare(name, own_rows_sql(uncalled));
-    uncalled_ = name;
+asio::awaitable<void> SequenceReader::prepare_share(Share& share) {
+    for (const std::string& old : std::exchange(share.statements, {})) {
+        co_await share.connection->query("DEALLOCATE " + old);
+    }
+    if (!share.called.empty()) co_await prepare_statement(share, called_sql(share.oids, share.values));
+    for (std::size_t from = 0; from < share.uncalled.size(); from += kOwnRows) {
+        const std::size_t to = std::min(share.uncalled.size(), from + kOwnRows);
+        const PgResult rows =
+            co_await prepare_statement(share, own_rows_sql(std::span(share.uncalled).subspan(from, to - from)));
+        take_own_rows(rows, known_);
+    }
 }
 
-void SequenceReader::took(const SequenceValues& values) {
-    for (Known& known : known_) {
-        const auto value = values.find(known.name);
-        if (value != values.end()) known.value = value->second;
-    }
+/// It is run as well, so that its plan is made.
+asio::awaitable<PgResult> SequenceReader::prepare_statement(Share& share, std::string sql) {
+    const std::string name = fmt::format("turnout_sequences_{}", ++serial_);
+    co_await share.connection->prepare(name, sql);
+    share.statements.push_back(name);
+    co_return co_await share.connection->exec_prepared(name);
 }
 
 asio::awaitable<SequenceValues> SequenceReader::changes() {
-    SequenceValues own_rows;
-    const bool asked = !uncalled_.empty();
-    connection_.send_prepared(kLast, oids_);
-    if (asked) connection_.send_prepared(uncalled_);
-    const PgResult last = co_await connection_.receive();
-    if (asked) {
-        const PgResult rows = co_await connection_.receive();
-        take_own_rows(rows, own_rows);
+    for (const Share& share : shares_) {
+        for (const std::string& statement : share.statements) share.connection->send_prepared(statement);
     }
     SequenceValues values;
-    std::vector<std::string> unknown;
-    for (int i = 0; i < last.rows(); ++i) {
-        const Known& known = known_.at(static_cast<std::size_t>(i));
-        SequenceValue now{0, true};
-        if (!last.is_null(i, 0)) {
-            now.last = last.as<std::int64_t>(i, 0);
-        } else if (const auto own = own_rows.find(known.name); own != own_rows.end()) {
-            now = own->second;
-        } else {
-            unknown.push_back(known.name);
-            continue;
-        }
-        if (now != known.value) values.emplace(known.name, now);
+    std::vector<std::string> reset;
+    for (const Share& share : shares_) {
+        const std::vector<std::string> more = co_await receive_share(share, values);
+        reset.insert(reset.end(), more.begin(), more.end());
     }
-    if (unknown.empty()) co_return values;
-    const PgResult rows = co_await connection_.query(own_rows_sql(unknown));
+    if (reset.empty()) co_return values;
+    const PgResult rows = co_await shares_.front().connection->query(own_rows_sql(reset));
     take_own_rows(rows, values);
     co_return values;
+}
+
+/// What was asked once in the transaction has its locks, and all that the server looks up for it.
+asio::awaitable<bool> SequenceReader::hold() {
+    for (const Share& share : shares_) {
+        share.connection->send(kHold);
+        share.connection->send(kHoldPatience);
+        share.connection->send(hold_sql(share.all));
+        for (const std::string& statement : share.statements) share.connection->send_prepared(statement);
+    }
+    bool held = true;
+    for (const Share& share : shares_) {
+        while (share.connection->outstanding() != 0) {
+            try {
+                co_await share.connection->receive();
+            } catch (const PgError& error) {
+                if (error.outcome() != Outcome::refused) throw;
+                held = false;
+            }
+        }
+    }
+    if (held) co_return true;
+    for (const Share& share : shares_) co_await share.connection->query("ROLLBACK");
+    co_return false;
+}
+
+asio::awaitable<std::vector<std::string>> SequenceReader::receive_share(const Share& share, SequenceValues& values) {
+    std::vector<std::string> reset;
+    SequenceValues own_rows;
+    for (std::size_t k = 0; k < share.statements.size(); ++k) {
+        const PgResult rows = co_await share.connection->receive();
+        if (k > 0 || share.called.empty()) {
+            take_own_rows(rows, own_rows);
+            continue;
+        }
+        for (int i = 0; i < rows.rows(); ++i) {
+            const std::string& name = share.called.at(rows.as<std::string>(i, 0));
+            const auto last = rows.maybe<std::int64_t>(i, 1);
+            if (last)
+                values[name] = {*last, true};
+            else
+                reset.push_back(name);
+        }
+    }
+    values.merge(changed(known_, own_rows));
+    co_return reset;
 }
 
 asio::awaitable<void> prepare_set_sequences(PgConnection& standby) {

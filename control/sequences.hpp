@@ -24,33 +24,44 @@ using SequenceValues = std::map<std::string, SequenceValue, std::less<>>;
 /// Those of `now` that `before` lacks or has otherwise.
 SequenceValues changed(const SequenceValues& before, const SequenceValues& now);
 
-/// Reads all sequences of one database (temporary ones and turnout's own excepted) over one connection.
+/// Reads all sequences of one database (temporary ones and turnout's own excepted) over one connection, or in changes()
+/// over several at once, each of which asks for its share: a server takes microseconds for each.
 class SequenceReader {
   public:
-    explicit SequenceReader(PgConnection& connection) : connection_(connection) {}
+    /// All of them are to the same database, and outlive this object.
+    explicit SequenceReader(PgConnection& connection, std::vector<PgConnection*> helpers = {});
 
     /// Reads them all and remembers what it read, for changes(). May be repeated.
     asio::awaitable<SequenceValues> prepare();
-    /// Those that have another value than prepare() read, in one round trip that asks each for its value and for
-    /// nothing else. One that had been called and counts as never called now costs one more. Throws PgError also if one
-    /// of them was dropped; what was made since is not seen (the schema mark is for that).
+    /// Those that have another value than prepare() read, in one round trip that asks each for its value and is
+    /// answered with those alone. One that had been called and counts as never called now costs one more. Throws
+    /// PgError also if one of them was dropped; what was made since is not seen (the schema mark is for that).
     asio::awaitable<SequenceValues> changes();
-    /// From now on changes() tells of those that differ from these.
-    void took(const SequenceValues& values);
+    /// Locks them, in a transaction on each connection: from then on changes() takes half as long, and nobody can
+    /// restart or drop one. nextval and setval go on. False: somebody else is doing that now; nothing is held then. Who
+    /// holds them ends those connections. May throw PgError.
+    asio::awaitable<bool> hold();
 
   private:
-    struct Known {
-        std::string name;
-        SequenceValue value;
+    /// What one connection asks for.
+    struct Share {
+        PgConnection* connection = nullptr;
+        std::map<std::string, std::string> called;  ///< names, by OID
+        std::vector<std::string> uncalled;          ///< names
+        std::string oids, values;                   ///< of those called: elements of arrays
+        std::string all;                            ///< the OIDs of the others, too
+        std::vector<std::string> statements;        ///< prepared; the first is for those called, if there are any
     };
-    asio::awaitable<void> prepare_own_rows(const std::vector<std::string>& uncalled);
+    void deal(const PgResult& all);
+    asio::awaitable<void> prepare_share(Share& share);
+    asio::awaitable<PgResult> prepare_statement(Share& share, std::string sql);
+    /// Puts what changed into `values`; returns the called ones that count as never called now.
+    asio::awaitable<std::vector<std::string>> receive_share(const Share& share, SequenceValues& values);
 
-    PgConnection& connection_;
     bool prepared_ = false;
-    std::vector<Known> known_;
-    std::string oids_;      ///< of those, in their order: a parameter
-    std::string uncalled_;  ///< the prepared statement for those never called; empty: there are none
-    int serial_ = 0;        ///< part of its name: it is made anew by each prepare()
+    std::vector<Share> shares_;
+    SequenceValues known_;
+    int serial_ = 0;  ///< part of the statements' names: they are made anew by each prepare()
 };
 
 /// Prepared on a connection to a database of the standby (synchronous_commit off in the window: the activation's flush

@@ -340,7 +340,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::ClearUp it) {
 }
 
 SwitchRun::Reply SwitchRun::work(Ticket, step::Settle it) {
-    servers_.release_apply_workers();
+    servers_.release();
     co_return co_await settle(cluster_, it.active, it.generation, it.deadline, doubtful_);
 }
 

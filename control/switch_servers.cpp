@@ -22,6 +22,13 @@ constexpr Milliseconds kOlderTransactions{1000};
 /// Looks for the last client's commit on the standby, about 60 µs each, before a marker is sent after it: that takes a
 /// flush, and all that follows it, of the same processors.
 constexpr int kLooksBeforeMarker = 8;
+/// A sequence takes a server some microseconds. Where there are more than so many, others help to ask for them.
+constexpr std::size_t kSequencesEach = 250;
+constexpr std::size_t kMostHelpers = 3;
+/// How many there are, and how many locks the server has room for: clients are left half of it.
+constexpr const char* kSequenceCount =
+    "SELECT (SELECT count(*) FROM pg_catalog.pg_sequence), "
+    "current_setting('max_locks_per_transaction')::bigint * current_setting('max_connections')::bigint";
 /// The bound on each of its two waits of the session that holds the apply workers: nobody is held longer, whatever
 /// becomes of this process.
 constexpr const char* kHolding = "SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '2s'; BEGIN";
@@ -93,11 +100,30 @@ asio::awaitable<void> SwitchServers::open_journal(std::unique_ptr<Journal>& jour
 }
 
 asio::awaitable<void> SwitchServers::open_all(std::size_t i) {
+    drop_broken(databases_[i]);
     co_await open(i, &Database::nudge, true);
     co_await open(i, &Database::reader, true);
     co_await open(i, &Database::facts, true);
     co_await open(i, &Database::watcher, true);
     co_await open(i, &Database::setter, false);
+}
+
+/// Where they cannot be had, the window is longer and nothing else.
+asio::awaitable<void> SwitchServers::open_helpers(std::size_t i) {
+    Database& database = databases_[i];
+    const PgResult count = co_await database.reader->query(kSequenceCount);
+    const auto sequences = count.as<std::size_t>(0, 0);
+    database.may_hold_sequences = sequences * 2 * databases_.size() <= count.as<std::size_t>(0, 1);
+    const std::size_t wanted = std::min(kMostHelpers, sequences / kSequencesEach);
+    try {
+        while (database.helpers.size() < wanted) {
+            PgConnection::Ptr fresh = co_await cluster_.connect(from_, cluster_.databases()[i], true);
+            fresh->set_call_timeout(kCall);
+            database.helpers.push_back(std::move(fresh));
+        }
+    } catch (const PgError&) {
+        co_return;
+    }
 }
 
 asio::awaitable<PgConnection*> SwitchServers::active() {
@@ -114,16 +140,22 @@ void SwitchServers::drop_if_broken(PgConnection::Ptr& connection) {
     if (connection && doubtful_.note(*connection)) connection.reset();
 }
 
+void SwitchServers::drop_broken(Database& database) {
+    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
+        drop_if_broken(*it);
+    }
+    for (PgConnection::Ptr& helper : database.helpers) drop_if_broken(helper);
+    if (std::erase(database.helpers, nullptr) == 0) return;
+    database.prepared = false;
+    database.sequences.reset();
+}
+
 void SwitchServers::drop_if_broken(std::unique_ptr<Journal>& journal) {
     if (journal && doubtful_.note(journal->connection())) journal.reset();
 }
 
 asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
-    for (Database& database : databases_) {
-        for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
-            drop_if_broken(*it);
-        }
-    }
+    for (Database& database : databases_) drop_broken(database);
     drop_if_broken(holder_);
     holder_.reset();
     drop_if_broken(active_journal_);
@@ -212,9 +244,16 @@ asio::awaitable<void> SwitchServers::warm_up_database(std::size_t i, bool set) {
 
 asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     Database& database = databases_[i];
+    database.sequences.reset();
+    co_await open_helpers(i);
     // A preparation that failed half-way has left statements behind.
     for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
         co_await (*it)->query("DEALLOCATE ALL");
+    }
+    std::vector<PgConnection*> helpers;
+    for (const PgConnection::Ptr& helper : database.helpers) {
+        co_await helper->query("DEALLOCATE ALL");
+        helpers.push_back(helper.get());
     }
     co_await prepare_nudge(*database.nudge);
     co_await prepare_replayed(*database.watcher, *database.forward);
@@ -222,7 +261,7 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     co_await prepare_schema_mark(*database.facts);
     if (!database.before_watch.empty()) co_await prepare_schema_changes(*database.facts);
     co_await prepare_barrier(*database.facts, !database.before_watch.empty());
-    database.sequences = std::make_unique<SequenceReader>(*database.reader);
+    database.sequences = std::make_unique<SequenceReader>(*database.reader, std::move(helpers));
     database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
     database.prepared = true;
 }
@@ -309,6 +348,7 @@ asio::awaitable<bool> SwitchServers::register_attempt(AttemptId id) {
         co_await database.setter->query("BEGIN");
         co_await database.setter->query(disable_command(*database.forward));
     }
+    for (Database& database : databases_) co_await hold_sequences(database);
     co_await hold_apply_workers();
     co_return true;
 }
@@ -329,7 +369,23 @@ asio::awaitable<void> SwitchServers::hold_apply_workers() {
     }
 }
 
-void SwitchServers::release_apply_workers() { holder_.reset(); }
+/// Whoever wants to restart one waits from here on, and so keeps the gate from being drained until the attempt is given
+/// up: only where there are so many that it shows are they held.
+asio::awaitable<void> SwitchServers::hold_sequences(Database& database) {
+    if (database.helpers.empty() || !database.may_hold_sequences) co_return;
+    database.holds_sequences = true;
+    co_await database.sequences->hold();
+}
+
+void SwitchServers::release() {
+    holder_.reset();
+    for (Database& database : databases_) {
+        if (!std::exchange(database.holds_sequences, false)) continue;
+        database.sequences.reset();
+        database.helpers.clear();
+        database.reader.reset();
+    }
+}
 
 asio::awaitable<void> SwitchServers::enable_forward() {
     for (std::size_t i = 0; i < databases_.size(); ++i) {
@@ -387,10 +443,7 @@ asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> register
     }
     for (Database& database : databases_) {
         const SequenceValues changes = co_await database.sequences->changes();
-        if (registered && send_set_sequences(*database.setter, changes)) {
-            co_await database.setter->receive_by(deadline);
-            database.sequences->took(changes);
-        }
+        if (registered && send_set_sequences(*database.setter, changes)) co_await database.setter->receive_by(deadline);
         co_await database.facts->receive_by(deadline);
         co_await database.watcher->receive_by(deadline);
     }

@@ -1,11 +1,10 @@
 // The switch's side of the servers: connections that are warm before the window, and what is done over them.
 //
-// Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader), one
-// that asks for the position, schema changes and prepared transactions (facts), one that sees how far the standby is
-// (watcher); on
-// the standby one that sets sequences and disables the stream (setter, synchronous_commit off). For all databases
-// together: one to either journal, and one that holds the apply workers. Each may be used by one coroutine at a time;
-// what the window does at once never shares one.
+// Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader;
+// where there are many of them others help it), one that asks for the position, schema changes and prepared transactions
+// (facts), one that sees how far the standby is (watcher); on the standby one that sets sequences and disables the
+// stream (setter, synchronous_commit off). For all databases together: one to either journal, and one that holds the
+// apply workers. Each may be used by one coroutine at a time; what the window does at once never shares one.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -44,10 +43,11 @@ class SwitchServers {
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
-    /// do. From those on the apply workers stand still, until release_apply_workers(). quiesce() ends all of that.
+    /// do. From those on the apply workers stand still, and many sequences cannot be restarted, until release().
+    /// quiesce() ends all of that.
     asio::awaitable<bool> register_attempt(AttemptId id);
-    /// The gate is open: the workers of the disabled streams may end.
-    void release_apply_workers();
+    /// The gate is open: the workers of the disabled streams may end, and nothing is asked of sequences any more.
+    void release();
     asio::awaitable<void> enable_forward();
     /// A connection to the active side, for questions about sessions.
     asio::awaitable<PgConnection*> active();
@@ -74,7 +74,8 @@ class SwitchServers {
     /// The connections of one database, and what was read over them before the window.
     struct Database {
         PgConnection::Ptr nudge, reader, facts, watcher, setter;
-        std::unique_ptr<SequenceReader> sequences;          ///< over reader; what it read is what the standby has
+        std::vector<PgConnection::Ptr> helpers;             ///< of reader
+        std::unique_ptr<SequenceReader> sequences;          ///< over those; what it read is what the standby has
         std::unique_ptr<SequenceReader> standby_sequences;  ///< over setter
         std::string schema_mark;
         bool watch_raised = false;                   ///< or tried: it may not be possible
@@ -82,17 +83,21 @@ class SwitchServers {
         std::optional<std::int64_t> schema_changes;  ///< nothing: the mark itself must be read
         std::optional<Stream> forward, reverse;
         bool prepared = false;
+        bool may_hold_sequences = false, holds_sequences = false;
     };
 
     asio::awaitable<void> open(std::size_t database, PgConnection::Ptr Database::*which, bool synchronous);
     asio::awaitable<void> open_journal(std::unique_ptr<Journal>& journal, Side side);
     asio::awaitable<void> open_all(std::size_t database);
+    asio::awaitable<void> open_helpers(std::size_t database);
+    void drop_broken(Database& database);
     asio::awaitable<void> find_streams(Database& database);
     asio::awaitable<void> warm_up_database(std::size_t i, bool set);
     asio::awaitable<void> prepare(std::size_t i);
     asio::awaitable<void> warm_up_sequences(Database& database, bool set);
     asio::awaitable<void> watch_schema(Database& database);
     asio::awaitable<void> hold_apply_workers();
+    asio::awaitable<void> hold_sequences(Database& database);
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
     void drop_if_broken(std::unique_ptr<Journal>& journal);
