@@ -230,6 +230,14 @@ struct CloseRequest {
     /// old side, where nothing of theirs can be written any more; what cannot be left so is waited for. nullopt: all
     /// are waited for.
     std::optional<Clock::time_point> read_only_at;
+
+    /// What was to happen then happens so much later.
+    void move(Clock::duration by) {
+        if (deadline != Clock::time_point::max()) deadline += by;
+        for (auto* moment : {&lull_until, &cancel_at, &read_only_at}) {
+            if (*moment) **moment += by;
+        }
+    }
 };
 
 struct DrainReport {

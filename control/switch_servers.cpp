@@ -319,14 +319,18 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
     if (!moment.broken.empty()) co_return moment;
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         const auto began = Clock::now();
-        databases_[i].nudge->send_prepared(kNudge, next_beat());
-        co_await marker_sent(i);
-        const PgResult answer = co_await databases_[i].facts->exec_prepared(kBarrier);
-        const Barrier at = barrier(answer);
-        co_await catch_up(i, {at.lsn, at.flushed});
+        co_await carry_marker(i);
         moment.lag_time = std::max(moment.lag_time, std::chrono::duration_cast<Microseconds>(Clock::now() - began));
     }
     co_return moment;
+}
+
+asio::awaitable<void> SwitchServers::carry_marker(std::size_t i) {
+    databases_[i].nudge->send_prepared(kNudge, next_beat());
+    co_await marker_sent(i);
+    const PgResult answer = co_await databases_[i].facts->exec_prepared(kBarrier);
+    const Barrier at = barrier(answer);
+    co_await catch_up(i, {at.lsn, at.flushed});
 }
 
 asio::awaitable<void> SwitchServers::write_intent(AttemptId id) {

@@ -1,10 +1,10 @@
 // The switch's side of the servers: connections that are warm before the window, and what is done over them.
 //
 // Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader;
-// where there are many of them others help it), one that asks for the position, schema changes and prepared transactions
-// (facts), one that sees how far the standby is (watcher); on the standby one that sets sequences and disables the
-// stream (setter, synchronous_commit off). For all databases together: one to either journal, and one that holds the
-// apply workers. Each may be used by one coroutine at a time; what the window does at once never shares one.
+// where there are many of them others help it), one that asks for the position, schema changes and prepared
+// transactions (facts), one that sees how far the standby is (watcher); on the standby one that sets sequences and
+// disables the stream (setter, synchronous_commit off). For all databases together: one to either journal, and one that
+// holds the apply workers. Each may be used by one coroutine at a time; what the window does at once never shares one.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -40,6 +40,8 @@ class SwitchServers {
     asio::awaitable<void> warm_up(bool set);
     /// Sends a marker through every stream, and looks for what runs longer than `long_transaction`.
     asio::awaitable<reply::Moment> look_at_moment(Milliseconds long_transaction);
+    /// Sends a marker through one stream and waits until it has arrived.
+    asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to

@@ -289,10 +289,7 @@ class Proxy final : public control::DataPlane {
     void close_now(control::CloseRequest request, control::Clock::time_point asked,
                    const std::shared_ptr<Gather<DrainReport>>& gather) {
         const auto now = control::Clock::now();
-        for (auto* moment : {&request.cancel_at, &request.read_only_at}) {
-            if (*moment) **moment += now - asked;
-        }
-        if (request.deadline != control::Clock::time_point::max()) request.deadline += now - asked;
+        request.move(now - asked);
         shared_.gate.close(request.attempt, request.deadline);
         for_each_worker([request, now, gather](Worker& worker) { worker.gate_closed(request, now, gather); });
     }

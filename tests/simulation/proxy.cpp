@@ -88,7 +88,7 @@ void Proxy::close_gate(control::Ticket ticket, const control::CloseRequest& requ
     const Duration lull = request.lull_until ? world_.between(0us, *request.lull_until - world_.now()) : Duration(0);
     after(lull, [this, ticket, request, asked = world_.now()] {
         CloseRequest moved = request;
-        moved.deadline += world_.now() - asked;
+        moved.move(world_.now() - asked);
         close_now(ticket, moved);
     });
 }
