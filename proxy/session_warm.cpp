@@ -1,6 +1,6 @@
 // The armed backend plans what its client has used lately, before the window: a fresh backend spends more than a
 // millisecond on its first plan, and that of every session would fall into the first moment behind the window.
-#include <spdlog/spdlog.h>
+#include <set>
 
 #include "proxy/planning.hpp"
 #include "proxy/task_mark.hpp"
@@ -49,6 +49,7 @@ Task<void> Session::warm() {
 Task<bool> Session::plan_on_armed() {
     auto armed = armed_;
     note_used();
+    if (armed->planned >= used_.all().size()) co_return false;
     const TaskMark mark(task_, *this);
     const auto nobody_waits = [&] {
         const Gate::View gate = worker_.shared().gate.view();
