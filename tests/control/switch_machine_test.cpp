@@ -36,7 +36,7 @@ TEST(SwitchMachine, moves_everyone_to_the_new_side) {
     EXPECT_EQ(world.sequences_set, 2);
     EXPECT_TRUE(world.clean());
     EXPECT_EQ(names_of(report.phases),
-              (Names{"drain", "catch_up", "sequences", "barrier", "disable", "activate", "open"}));
+              (Names{"drain", "barrier", "sequences", "catch_up", "disable", "activate", "open"}));
     EXPECT_GT(report.window->count(), 0);
     EXPECT_TRUE(report.left_over.empty());
 }
@@ -60,11 +60,11 @@ TEST(SwitchMachine, asks_for_its_steps_in_the_order_that_is_safe) {
                             "write intent",
                             "register attempt",
                             "close gate",
-                            "catch up",
-                            "catch up",
-                            "carry sequences",
-                            "carry sequences",
                             "read facts",
+                            "carry sequences",
+                            "carry sequences",
+                            "catch up",
+                            "catch up",
                             "claim",
                             "disable forward streams",
                             "activate",
@@ -72,6 +72,19 @@ TEST(SwitchMachine, asks_for_its_steps_in_the_order_that_is_safe) {
                             "note generation",
                             "settle",
                             "finish moves"}));
+}
+
+TEST(SwitchMachine, the_window_begins_when_the_gate_closed_and_not_when_that_was_asked_for) {
+    SwitchRequest request = two_databases();
+    request.max_pause = 5ms;
+    SwitchWorld world(request);
+    world.lull = 30ms;
+    world.run();
+    const SwitchReport& report = world.machine.report();
+    EXPECT_EQ(name(report.outcome), "switched") << report.message;
+    EXPECT_EQ(report.attempts, 1U);
+    EXPECT_LT(*report.window, 5ms);
+    EXPECT_LT(report.phases.front().took, 5ms) << "the drain";
 }
 
 TEST(SwitchMachine, a_rollback_is_the_same_the_other_way) {

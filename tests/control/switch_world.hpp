@@ -88,6 +88,7 @@ class SwitchWorld {
     Gate gate = Gate::open;
     Side served = Side::blue;
     std::uint64_t attempt = 0;
+    Clock::duration lull{0};  ///< that is waited for before the gate closes
     Clock::time_point gate_deadline;
     bool activation_sent = false;
     bool activation_active = false;  ///< in the register of the standby
@@ -181,11 +182,14 @@ class SwitchWorld {
     SwitchReply act(step::CloseGate& it) {
         EXPECT_GT(it.request.attempt, attempt);
         EXPECT_LE(it.request.deadline, now + request_.max_pause);
+        now += lull;
+        it.request.move(lull);
         closing = it.request;
         gate = Gate::closed;
         attempt = it.request.attempt;
         gate_deadline = it.request.deadline;
         DrainReport report;
+        report.closed_at = now;
         report.outcome = DrainReport::Outcome::drained;
         return reply::Drained{report};
     }
