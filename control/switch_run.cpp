@@ -383,7 +383,7 @@ asio::awaitable<void> SwitchRun::warm_sessions() {
     asio::steady_timer late(executor_, kPlanning);
     const auto first = co_await (called_back<bool>(plan) || late.async_wait(kTuple));
     if (first.index() != 0)
-        spdlog::warn("{} takes long to plan what the sessions use: some of their first statements will, too",
+        spdlog::info("{} takes long to plan what the sessions use: some of their first statements will, too",
                      turnout::name(machine_.request().to()));
 }
 

@@ -85,7 +85,8 @@ void Proxy::session_ended(std::size_t session) {
 // ------------------------------------------------------------------------------------------------------------ the gate
 
 void Proxy::close_gate(control::Ticket ticket, const control::CloseRequest& request) {
-    const Duration lull = request.lull_until ? world_.between(0us, *request.lull_until - world_.now()) : Duration(0);
+    const Duration patience = request.lull_until ? *request.lull_until - world_.now() : Duration(0);
+    const Duration lull = world_.between(0us, std::max(patience, Duration(0)));
     after(lull, [this, ticket, request, asked = world_.now()] {
         CloseRequest moved = request;
         moved.move(world_.now() - asked);
