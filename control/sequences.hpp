@@ -37,6 +37,8 @@ class SequenceReader {
     /// answered with those alone. One that had been called and counts as never called now costs one more. Throws
     /// PgError also if one of them was dropped; what was made since is not seen (the schema mark is for that).
     asio::awaitable<SequenceValues> changes();
+    /// What prepare() read.
+    const SequenceValues& known() const { return known_; }
     /// Locks them, in a transaction on each connection: from then on changes() takes about a third less, and nobody can
     /// restart or drop one. nextval and setval go on. False: somebody else is doing that now; nothing is held then. Who
     /// holds them ends those connections. May throw PgError.

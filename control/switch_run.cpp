@@ -270,8 +270,11 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::NoteServed it) {
     co_return reply::Done{};
 }
 
+/// No stream carries the intent: where nobody writes, the standby would be told of a position behind it only with its
+/// next flush. So a marker follows it.
 SwitchRun::Reply SwitchRun::work(Ticket, step::WriteIntent it) {
     co_await servers_.write_intent(it.id);
+    for (std::size_t i = 0; i < cluster_.databases().size(); ++i) co_await servers_.carry_marker(i);
     co_return reply::Done{};
 }
 
@@ -289,11 +292,6 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
         asio::steady_timer next_round;
     };
     const auto drain = std::make_shared<Drain>(executor_);
-    // No stream carries the intent: where nobody writes, the standby would be told of a position behind it only with
-    // its next flush.
-    const auto asked = Clock::now();
-    for (std::size_t i = 0; i < cluster_.databases().size(); ++i) co_await servers_.carry_marker(i);
-    it.request.move(Clock::now() - asked);
     data_plane_.close_gate(it.request, [drain](DrainReport report) {
         drain->report = std::move(report);
         drain->next_round.cancel();

@@ -267,6 +267,7 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
 }
 
 asio::awaitable<void> SwitchServers::warm_up_sequences(Database& database, bool set) {
+    database.set_meanwhile.clear();
     const SequenceValues now = co_await database.sequences->prepare();
     if (!set) co_return;
     const SequenceValues standby = co_await database.standby_sequences->prepare();
@@ -434,8 +435,13 @@ asio::awaitable<void> SwitchServers::marker_sent(std::size_t i) {
 
 asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
     Database& database = databases_[i];
-    const SequenceValues changes = co_await database.sequences->changes();
+    SequenceValues changes = co_await database.sequences->changes();
     if (!set) co_return;
+    // One that stay_warm() has set may have been set back here since.
+    for (const auto& [name, value] : database.set_meanwhile) {
+        const auto known = database.sequences->known().find(name);
+        if (known != database.sequences->known().end()) changes.insert(*known);
+    }
     if (send_set_sequences(*database.setter, changes)) co_await database.setter->receive();
 }
 
@@ -447,7 +453,10 @@ asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> register
     }
     for (Database& database : databases_) {
         const SequenceValues changes = co_await database.sequences->changes();
-        if (registered && send_set_sequences(*database.setter, changes)) co_await database.setter->receive_by(deadline);
+        if (registered && send_set_sequences(*database.setter, changes)) {
+            database.set_meanwhile.insert(changes.begin(), changes.end());
+            co_await database.setter->receive_by(deadline);
+        }
         co_await database.facts->receive_by(deadline);
         co_await database.watcher->receive_by(deadline);
     }

@@ -85,6 +85,7 @@ class SwitchServers {
         std::optional<std::int64_t> schema_changes;  ///< nothing: the mark itself must be read
         std::optional<Stream> forward, reverse;
         bool prepared = false;
+        SequenceValues set_meanwhile;  ///< on the standby, by stay_warm()
         bool may_hold_sequences = false, holds_sequences = false;
     };
 

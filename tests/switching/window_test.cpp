@@ -84,8 +84,10 @@ TEST_F(SwitchingTest, what_is_changed_behind_the_comparison_of_the_schemas_makes
 class JustBeforeTheGate : public SwitchingTest {
   protected:
     SwitchReport change_with(const std::string& sql) {
+        SwitchOptions patient = options();
+        patient.max_pause = Milliseconds(5000);  // a missed attempt would be followed by one that takes it as given
         return process_->thread.await(
-            process_->switcher.run(options(), [this, sql](const std::string& phase, const auto&) {
+            process_->switcher.run(patient, [this, sql](const std::string& phase, const auto&) {
                 if (phase == "intent") server(Side::blue).execute(sql, "app");
             }));
     }
