@@ -58,7 +58,7 @@ struct LookAtMoment {};
 struct NoteAttempt {
     std::int64_t generation = 0;
 };
-/// Writes the intent on the active side. reply::Done
+/// Writes the intent on the active side, and carries a marker behind it to the standby. reply::Done
 struct WriteIntent {
     AttemptId id;
 };
@@ -69,7 +69,7 @@ struct Register {
 
 // ---- in the window
 
-/// DataPlane::close_gate. reply::Drained
+/// DataPlane::close_gate; while that waits for a lull, the servers are asked what the window will ask. reply::Drained
 struct CloseGate {
     CloseRequest request;
 };
