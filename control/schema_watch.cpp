@@ -123,11 +123,4 @@ asio::awaitable<bool> outwait(PgConnection& connection, std::string transactions
     }
 }
 
-asio::awaitable<void> prepare_schema_changes(PgConnection& connection) {
-    co_await connection.prepare(kSchemaChanges, "SELECT count(*) FROM turnout.schema_change");
-    co_await connection.exec_prepared(kSchemaChanges);
-}
-
-std::int64_t schema_changes(const PgResult& result) { return result.as<std::int64_t>(0, 0); }
-
 }  // namespace turnout::control

@@ -30,9 +30,4 @@ asio::awaitable<std::string> running_transactions(PgConnection& connection);
 /// Waits until none of them runs any more. False: some still did at the deadline.
 asio::awaitable<bool> outwait(PgConnection& connection, std::string transactions, Clock::time_point deadline);
 
-/// Prepared on a connection to a watched database: how many changes were noted. No parameters.
-inline constexpr const char* kSchemaChanges = "turnout_schema_changes";
-asio::awaitable<void> prepare_schema_changes(PgConnection& connection);
-std::int64_t schema_changes(const PgResult& result);
-
 }  // namespace turnout::control

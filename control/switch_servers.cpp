@@ -259,7 +259,6 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     co_await prepare_replayed(*database.watcher, *database.forward);
     co_await prepare_set_sequences(*database.setter);
     co_await prepare_schema_mark(*database.facts);
-    if (!database.before_watch.empty()) co_await prepare_schema_changes(*database.facts);
     co_await prepare_barrier(*database.facts, !database.before_watch.empty());
     database.sequences = std::make_unique<SequenceReader>(*database.reader, std::move(helpers));
     database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
@@ -280,8 +279,8 @@ asio::awaitable<void> SwitchServers::watch_schema(Database& database) {
     const bool watched = !database.before_watch.empty() &&
                          co_await outwait(*database.facts, database.before_watch, Clock::now() + kOlderTransactions);
     if (watched) {
-        const PgResult changes = co_await database.facts->exec_prepared(kSchemaChanges);
-        database.schema_changes = schema_changes(changes);
+        const PgResult answer = co_await database.facts->exec_prepared(kBarrier);
+        database.schema_changes = barrier(answer).schema_changes;
     }
     const PgResult mark = co_await database.facts->exec_prepared(kSchemaMark);
     const std::size_t i = static_cast<std::size_t>(&database - databases_.data());

@@ -1,6 +1,7 @@
 // Changes of a schema are noted by event triggers, whoever makes them and however; what changes nothing is not.
 #include <gmock/gmock.h>
 
+#include "control/replication.hpp"
 #include "control/schema_watch.hpp"
 #include "control/stream_setup.hpp"
 #include "tests/replication/servers.hpp"
@@ -19,9 +20,9 @@ class SchemaWatchTest : public ServersTest {
     void raise() {
         ASSERT_TRUE(await(raise_schema_watch(*connection_)));
         query(*connection_, "DEALLOCATE ALL");
-        await(prepare_schema_changes(*connection_));
+        await(prepare_barrier(*connection_, true));
     }
-    std::int64_t noted() { return schema_changes(await(connection_->exec_prepared(kSchemaChanges))); }
+    std::int64_t noted() { return barrier(await(connection_->exec_prepared(kBarrier))).schema_changes.value(); }
     std::int64_t noted_by(const std::string& sql) {
         const std::int64_t before = noted();
         execute(Side::blue, sql);
