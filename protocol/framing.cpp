@@ -1,6 +1,8 @@
 #include "protocol/framing.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 namespace turnout::protocol {
 
@@ -27,10 +29,11 @@ bool is_known_type(Stream stream, char type) noexcept {
     return false;
 }
 
-std::uint32_t read_length(std::string_view bytes) noexcept {
-    std::uint32_t length = 0;
-    for (std::size_t i = type_size; i < header_size; ++i) length = (length << 8U) | static_cast<std::uint8_t>(bytes[i]);
-    return length;
+/// `message` is at least a header.
+std::uint32_t read_length(const char* message) noexcept {
+    std::array<std::uint8_t, header_size - type_size> field{};
+    std::memcpy(field.data(), message + type_size, field.size());
+    return std::uint32_t{field[0]} << 24U | std::uint32_t{field[1]} << 16U | std::uint32_t{field[2]} << 8U | field[3];
 }
 
 }  // namespace
@@ -55,7 +58,7 @@ std::size_t FrameScanner::run_of(char type, std::string_view bytes) const noexce
     if (error_ != nullptr || remaining_ > 0 || !is_opaque(stream_, type)) return 0;
     std::size_t run = 0;
     while (bytes.size() - run >= header_size && bytes[run] == type) {
-        const std::uint32_t length = read_length(bytes.substr(run));
+        const std::uint32_t length = read_length(bytes.data() + run);
         const std::uint64_t total = std::uint64_t{length} + type_size;
         if (length < header_size - type_size || total > bytes.size() - run) break;
         run += static_cast<std::size_t>(total);
@@ -81,7 +84,7 @@ Frame FrameScanner::next(std::string_view bytes) noexcept {
         return {.missing = header_size - bytes.size()};
     }
     const char type = bytes.front();
-    const std::uint32_t length = read_length(bytes);
+    const std::uint32_t length = read_length(bytes.data());
     if (const char* fault = fault_of(type, length)) return broken(fault);
 
     const std::uint64_t total = std::uint64_t{length} + type_size;

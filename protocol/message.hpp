@@ -88,7 +88,23 @@ struct BackendMessage {
 
 /// Whether a byte is a type that a client may send in an established session (`p` belongs to the login only).
 [[nodiscard]] constexpr bool is_session_type(char byte) noexcept {
-    return std::string_view{"BCDEFHPQSXcdf"}.find(byte) != std::string_view::npos;
+    switch (static_cast<FrontendType>(byte)) {
+        case FrontendType::bind:
+        case FrontendType::close:
+        case FrontendType::copy_data:
+        case FrontendType::copy_done:
+        case FrontendType::copy_fail:
+        case FrontendType::describe:
+        case FrontendType::execute:
+        case FrontendType::flush:
+        case FrontendType::function_call:
+        case FrontendType::parse:
+        case FrontendType::query:
+        case FrontendType::sync:
+        case FrontendType::terminate: return true;
+        case FrontendType::password: break;
+    }
+    return false;
 }
 
 /// Whether a server may send this message at any time, unasked, also to an idle session.

@@ -71,10 +71,14 @@ void ReplyLedger::drop_ignored() noexcept {
     while (count_ > 0 && (at(0) == Owed::copy_end || at(0) == Owed::struck)) pop();
 }
 
-bool ReplyLedger::align(Matches matches) noexcept {
+template <class Matching>
+bool ReplyLedger::align(Matching matches) noexcept {
     const bool head_is_next = doubtful_syncs_ == 0 || doubtful_behind_head_;
     if (count_ > 0 && head_is_next && matches(at(0))) return true;
-    if (!unsure_) return false;
+    return unsure_ && skip_to(matches);
+}
+
+bool ReplyLedger::skip_to(Matches matches) noexcept {
     std::size_t found = 0;
     while (found < count_ && !matches(at(found))) ++found;
     if (found == count_) return false;
@@ -161,7 +165,8 @@ std::uint64_t ReplyLedger::on_frontend(FrontendType type, std::string_view body)
 
 // ---- from the server
 
-Reply ReplyLedger::answer(Matches matches, bool last) {
+template <class Matching>
+Reply ReplyLedger::answer(Matching matches, bool last) {
     if (!align(matches)) return derail();
     return last ? finished() : intermediate();
 }
@@ -214,8 +219,11 @@ Reply ReplyLedger::on_backend(BackendType type, std::string_view body) {
 }
 
 Reply ReplyLedger::on_ready(std::string_view body) {
-    if (body.empty() || std::string_view{"ITE"}.find(body.front()) == std::string_view::npos) return derail();
-    status_ = static_cast<TransactionStatus>(body.front());
+    const auto status = static_cast<TransactionStatus>(body.empty() ? '\0' : body.front());
+    const bool known = status == TransactionStatus::idle || status == TransactionStatus::in_transaction ||
+                       status == TransactionStatus::failed;
+    if (!known) return derail();
+    status_ = status;
     end_copy(false);
     ready_since_unsure_ = true;
     if (doubtful_syncs_ > 0 && !doubtful_behind_head_) {

@@ -130,7 +130,9 @@ class ReplyLedger {
     void grow();
     [[nodiscard]] Owed& at(std::size_t index) noexcept { return ring_[(head_ + index) & (ring_.size() - 1)]; }
     [[nodiscard]] Owed at(std::size_t index) const noexcept { return ring_[(head_ + index) & (ring_.size() - 1)]; }
-    [[nodiscard]] bool align(Matches matches) noexcept;
+    template <class Matching>
+    [[nodiscard]] bool align(Matching matches) noexcept;
+    [[nodiscard]] bool skip_to(Matches matches) noexcept;
     [[nodiscard]] Reply intermediate() const noexcept;
     [[nodiscard]] Reply finished() noexcept;
     [[nodiscard]] Reply derail() noexcept;
@@ -138,7 +140,8 @@ class ReplyLedger {
     [[nodiscard]] bool copy_swallows_syncs() const noexcept;
     std::uint64_t push_boundary(FrontendType type);
     void note_copy_end();
-    Reply answer(Matches matches, bool last);
+    template <class Matching>
+    Reply answer(Matching matches, bool last);
     Reply on_command_end();
     Reply on_ready(std::string_view body);
     Reply on_error();

@@ -14,6 +14,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -79,6 +80,8 @@ class EventLoop : public boost::asio::execution_context::service {
 
   private:
     friend class Timer;
+    template <class T>
+    class RoundMemory;
     void shutdown() override {}
     void wait() noexcept;
     void tell();
@@ -112,6 +115,7 @@ class EventLoop : public boost::asio::execution_context::service {
     std::span<epoll_event> present_;     ///< those of events_ that nobody has been told yet
     std::vector<Watcher*> again_, now_;  ///< who is told again, in the next round and in this one; null: removed
     std::vector<Suspended> next_round_;
+    alignas(std::max_align_t) std::array<std::byte, 64> round_{};
 };
 
 /// Calls a function later, on its loop's thread.

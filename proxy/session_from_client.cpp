@@ -59,7 +59,7 @@ Stream::Status Session::take_from_client() {
     }
     const std::string_view rest = forward(bytes);
     if (ended_by_client_ || closing_) return Stream::Status::closed;
-    inbox_.assign(rest);
+    if (!rest.empty()) inbox_.assign(rest);
     return Stream::Status::want_read;
 }
 
@@ -214,7 +214,7 @@ void Session::send_to_server(std::string_view bytes) {
         const Stream::Io io = current_->stream->write(bytes.data(), bytes.size());
         if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
     }
-    to_server_.append(bytes);
+    if (!bytes.empty()) to_server_.append(bytes);
 }
 
 Task<bool> Session::flush_server() {

@@ -194,14 +194,16 @@ bool Session::take_frame(Backend& backend, const Frame& frame, char* body, bool&
 
 /// What of a transaction decides where it can go on.
 void Session::note_tag(std::string_view tag) {
-    if (tag.starts_with("SELECT ")) {
+    const auto begins = [tag](std::string_view with) { return tag.starts_with(with); };
+    if (begins("SELECT ")) {
         snapshot_ = true;
-    } else if (tag.starts_with("SAVEPOINT")) {
+    } else if (begins("INSERT ") || begins("UPDATE ") || begins("DELETE ")) {
+        return;
+    } else if (begins("SAVEPOINT")) {
         savepoint_ = true;
-    } else if (tag.starts_with("NOTIFY") || tag.starts_with("LISTEN") || tag.starts_with("UNLISTEN")) {
+    } else if (begins("NOTIFY") || begins("LISTEN") || begins("UNLISTEN")) {
         notifies_ = true;
-    } else if (tag.starts_with("BEGIN") || tag.starts_with("START") || tag.starts_with("COMMIT") ||
-               tag.starts_with("ROLLBACK")) {
+    } else if (begins("BEGIN") || begins("START") || begins("COMMIT") || begins("ROLLBACK")) {
         snapshot_ = false;
     }
 }
@@ -331,7 +333,7 @@ void Session::send_to_client(std::string_view bytes) {
         if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
         if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) return;
     }
-    to_client_.append(bytes);
+    if (!bytes.empty()) to_client_.append(bytes);
 }
 
 /// Behind something that the proxy itself said: no more bytes of a server need come that would bring a flush.
