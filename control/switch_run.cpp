@@ -30,8 +30,9 @@ constexpr Milliseconds kQuiesce{5000};
 constexpr Milliseconds kSettleFirst{10000};
 /// The standby may take so long to plan what the sessions use; the gate may close without it.
 constexpr Milliseconds kPlanning{3000};
-/// Between two rounds of what keeps the window's connections warm.
-constexpr Microseconds kWarmEvery{500};
+/// Between two rounds of what keeps the window's connections warm: the gate should close between them, since the window
+/// has to wait for the answers of one that is under way.
+constexpr Microseconds kWarmEvery{3000};
 
 bool in_window(SwitchPhase phase) { return phase >= SwitchPhase::draining && phase <= SwitchPhase::opening; }
 
@@ -292,18 +293,18 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
         asio::steady_timer next_round;
     };
     const auto drain = std::make_shared<Drain>(executor_);
+    std::optional<AttemptId> registered;
+    if (!machine_.request().rehearsal()) registered = machine_.attempt();
+    const Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
+    co_await servers_.stay_warm(registered, until);
     data_plane_.close_gate(it.request, [drain](DrainReport report) {
         drain->report = std::move(report);
         drain->next_round.cancel();
     });
-    std::optional<AttemptId> registered;
-    if (!machine_.request().rehearsal()) registered = machine_.attempt();
-    const Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
     while (!drain->report) {
-        if (data_plane_.is_gate_open()) co_await servers_.stay_warm(registered, until);
-        if (drain->report) break;
         drain->next_round.expires_after(kWarmEvery);
         co_await drain->next_round.async_wait(kTuple);
+        if (!drain->report && data_plane_.is_gate_open()) co_await servers_.stay_warm(registered, until);
     }
     co_return reply::Drained{std::move(*drain->report)};
 }

@@ -9,8 +9,8 @@
 #include <sstream>
 #include <thread>
 
-#include "plane.hpp"
 #include "protocol/frontend_messages.hpp"
+#include "two_servers.hpp"
 
 namespace turnout::test {
 namespace {
@@ -20,32 +20,17 @@ using control::CloseRequest;
 using control::DrainReport;
 using Outcome = DrainReport::Outcome;
 
-class Policies : public testing::Test {
+constexpr const char* kSchema = R"(
+CREATE TABLE t (n int);
+CREATE PROCEDURE half() LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM pg_sleep(600); END $$)";
+
+class Policies : public TwoServers<Policies> {
   protected:
-    static void SetUpTestSuite() {
-        const auto make = [](const char* name) {
-            auto cluster =
-                std::make_unique<support::Cluster>(support::ClusterOptions{.major = 15, .name = name, .fsync = false});
-            cluster->execute("CREATE TABLE t (n int)");
-            cluster->execute(
-                "CREATE PROCEDURE half() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (1); COMMIT; PERFORM "
-                "pg_sleep(600); END $$");
-            return cluster;
-        };
-        auto green = std::async(std::launch::async, make, "green");
-        blue_ = make("blue");
-        green_ = green.get();
-    }
-    static void TearDownTestSuite() {
-        green_.reset();
-        blue_.reset();
-    }
+    static void SetUpTestSuite() { set_up(kSchema); }
     void SetUp() override {
         for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("TRUNCATE t");
-        plane_ = std::make_unique<Plane>(*blue_, *green_);
     }
-
-    std::unique_ptr<RawClient> client() { return plane_->client(); }
 
     /// A closing that cancels at once.
     static CloseRequest cancelling() {
@@ -74,23 +59,7 @@ class Policies : public testing::Test {
         for (control::LockWaiter waiter; words >> waiter.server_pid >> waiter.locks_held;) waiters.push_back(waiter);
         return waiters;
     }
-
-    void go(CloseRequest request = {}) {
-        const DrainReport drained = plane_->close(std::chrono::minutes(1), std::move(request)).get();
-        ASSERT_EQ(drained.outcome, Outcome::drained);
-        ASSERT_TRUE(plane_->claim());
-        plane_->open_to_other();
-    }
-
-    std::string port_of(RawClient& client) { return client.value("SHOW port"); }
-    std::string green_port() const { return std::to_string(green_->port()); }
-
-    static std::unique_ptr<support::Cluster> blue_, green_;
-    std::unique_ptr<Plane> plane_;
 };
-
-std::unique_ptr<support::Cluster> Policies::blue_;
-std::unique_ptr<support::Cluster> Policies::green_;
 
 // ---------------------------------------------------------------------------------------- transactions that make way
 
@@ -101,12 +70,12 @@ TEST_F(Policies, ATransactionOfWhichOnlyBeginWasSaidIsBegunAgain) {
     extended_one->send(extended("START TRANSACTION ISOLATION LEVEL REPEATABLE READ"));
     EXPECT_EQ(extended_one->replies(), "1 2 C Z(T)");
     go();
-    EXPECT_EQ(port_of(*simple_one), green_port());
+    EXPECT_EQ(port_of(*simple_one), port_of(*green_));
     EXPECT_EQ(simple_one->value("SHOW transaction_isolation"), "serializable");
     EXPECT_EQ(simple_one->value("SHOW transaction_read_only"), "on");
-    const control::MoveReport moved = plane_->finish_moves();
+    const control::MoveReport moved = plane_.finish_moves();
     EXPECT_EQ(moved.recovered, 2U);
-    EXPECT_EQ(port_of(*extended_one), green_port());
+    EXPECT_EQ(port_of(*extended_one), port_of(*green_));
     EXPECT_EQ(extended_one->value("SHOW transaction_isolation"), "repeatable read");
     simple_one->query("COMMIT");
     EXPECT_EQ(simple_one->replies(), "C Z(I)");
@@ -124,8 +93,8 @@ TEST_F(Policies, AFailedTransactionMovesAsFailed) {
     EXPECT_EQ(a->replies(), "E(25P02) Z(E)");
     a->query("COMMIT");
     EXPECT_EQ(a->replies(), "C Z(I)");
-    EXPECT_EQ(port_of(*a), green_port());
-    plane_->finish_moves();
+    EXPECT_EQ(port_of(*a), port_of(*green_));
+    plane_.finish_moves();
     EXPECT_EQ(green_->value("SELECT count(*) FROM t") + blue_->value("SELECT count(*) FROM t"), "00");
 }
 
@@ -137,13 +106,13 @@ TEST_F(Policies, AFailedTransactionWithASavepointIsWaitedFor) {
     a->replies();
     a->query("SELECT 1/0");
     a->replies();
-    auto drained = plane_->close();
+    auto drained = plane_.close();
     a->query("ROLLBACK TO s");
     EXPECT_EQ(a->replies(), "C Z(T)");
     a->query("COMMIT");
     EXPECT_EQ(a->replies(), "C Z(I)");
     EXPECT_EQ(drained.get().outcome, Outcome::drained);
-    plane_->give_up();
+    plane_.give_up();
 }
 
 TEST_F(Policies, TransactionsThatMadeWayGoOnWhereTheyAreIfTheAttemptIsGivenUp) {
@@ -154,11 +123,11 @@ TEST_F(Policies, TransactionsThatMadeWayGoOnWhereTheyAreIfTheAttemptIsGivenUp) {
     failed->replies();
     failed->query("SELECT 1/0");
     failed->replies();
-    EXPECT_EQ(plane_->close().get().outcome, Outcome::drained);
-    plane_->give_up();
+    EXPECT_EQ(plane_.close().get().outcome, Outcome::drained);
+    plane_.give_up();
     begun->query("INSERT INTO t VALUES (1)");
     EXPECT_EQ(begun->replies(), "C Z(T)");
-    EXPECT_EQ(plane_->close(std::chrono::milliseconds(50)).get().outcome, Outcome::expired) << "it wrote";
+    EXPECT_EQ(plane_.close(std::chrono::milliseconds(50)).get().outcome, Outcome::expired) << "it wrote";
     begun->query("COMMIT");
     EXPECT_EQ(begun->replies(), "C Z(I)");
     failed->query("ROLLBACK");
@@ -174,17 +143,17 @@ TEST_F(Policies, UnderCancelAnIdleTransactionFailsWithTheClientsNextCommandWhate
         a->replies();
         a->query("INSERT INTO t VALUES (1)");
         a->replies();
-        const DrainReport drained = plane_->close(std::chrono::minutes(1), cancelling()).get();
+        const DrainReport drained = plane_.close(std::chrono::minutes(1), cancelling()).get();
         ASSERT_EQ(drained.outcome, Outcome::drained);
-        ASSERT_TRUE(plane_->claim());
-        plane_->open_to_other();
+        ASSERT_TRUE(plane_.claim());
+        plane_.open_to_other();
         a->query(command);
         EXPECT_EQ(a->replies(), "E(40001) Z(E)");
         a->query("SELECT 1");
         EXPECT_EQ(a->replies(), "E(25P02) Z(E)");
         a->query("ROLLBACK");
         EXPECT_EQ(a->replies(), "C Z(I)");
-        plane_->finish_moves();
+        plane_.finish_moves();
         EXPECT_EQ(green_->value("SELECT count(*) FROM t") + blue_->value("SELECT count(*) FROM t"), "00");
     }
 }
@@ -198,7 +167,7 @@ TEST_F(Policies, UnderCancelAPipelineThatCommitsFailsAsAWhole) {
     EXPECT_EQ(a->replies(), "E(40001) Z(E)");
     a->send(extended("ROLLBACK"));
     EXPECT_EQ(a->replies(), "1 2 C Z(I)");
-    plane_->finish_moves();
+    plane_.finish_moves();
     EXPECT_EQ(green_->value("SELECT count(*) FROM t") + blue_->value("SELECT count(*) FROM t"), "00");
 }
 
@@ -209,8 +178,8 @@ TEST_F(Policies, UnderCancelAClientThatRollsBackNoticesNothing) {
     go(cancelling());
     a->query("ROLLBACK");
     EXPECT_EQ(a->replies(), "C Z(I)");
-    EXPECT_EQ(port_of(*a), green_port());
-    plane_->finish_moves();
+    EXPECT_EQ(port_of(*a), port_of(*green_));
+    plane_.finish_moves();
 }
 
 TEST_F(Policies, UnderCancelAStatementInATransactionEndsWith40001) {
@@ -223,8 +192,8 @@ TEST_F(Policies, UnderCancelAStatementInATransactionEndsWith40001) {
     EXPECT_EQ(a->replies(), "T E(40001) Z(E)");
     a->query("COMMIT");
     EXPECT_EQ(a->replies(), "C Z(I)");
-    EXPECT_EQ(port_of(*a), green_port());
-    plane_->finish_moves();
+    EXPECT_EQ(port_of(*a), port_of(*green_));
+    plane_.finish_moves();
     EXPECT_EQ(green_->value("SELECT count(*) FROM t") + blue_->value("SELECT count(*) FROM t"), "00");
 }
 
@@ -258,9 +227,9 @@ TEST_F(Policies, UnderCancelAStatementOfItsOwnIsRunAgainUnnoticed) {
     wait_on_blue("PgSleep", 3);
     go(cancelling());
     EXPECT_EQ(by_query->replies(), "C Z(I)");
-    EXPECT_NE(extended_one->transcript(1).find(green_port()), std::string::npos);
-    EXPECT_NE(prepared->transcript(1).find(green_port()), std::string::npos);
-    EXPECT_EQ(plane_->finish_moves().recovered, 3U);
+    EXPECT_NE(extended_one->transcript(1).find(port_of(*green_)), std::string::npos);
+    EXPECT_NE(prepared->transcript(1).find(port_of(*green_)), std::string::npos);
+    EXPECT_EQ(plane_.finish_moves().recovered, 3U);
     EXPECT_EQ(green_->value("SELECT count(*) FROM t"), "1");
     EXPECT_EQ(blue_->value("SELECT count(*) FROM t"), "0");
 }
@@ -301,8 +270,8 @@ TEST_F(Policies, WhatMayHaveLeftSomethingBehindIsNotRunAgain) {
         auto a = client();
         a->send(it.bytes);
         wait_on_blue("PgSleep");
-        EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
-        plane_->give_up();
+        EXPECT_EQ(plane_.close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+        plane_.give_up();
         std::string replies = a->replies();
         if (std::string(it.why) == "a notice was heard") replies.insert(2, "N ");  // replies() leaves notices out
         EXPECT_EQ(replies, it.replies);
@@ -317,8 +286,8 @@ TEST_F(Policies, AnIndexBuiltConcurrentlyIsNotBuiltTwice) {
     auto a = client();
     a->query("CREATE INDEX CONCURRENTLY half_built ON t (n)");
     wait_on_blue("virtualxid");
-    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
-    plane_->give_up();
+    EXPECT_EQ(plane_.close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_.give_up();
     EXPECT_EQ(a->replies(), "E(40001) Z(I)");
     EXPECT_EQ(blue_->value("SELECT count(*) FROM pg_index WHERE NOT indisvalid"), "1") << "the first attempt's";
     reader.query("ROLLBACK");
@@ -330,8 +299,8 @@ TEST_F(Policies, ADatabaseThatAPipelineMadeIsNotMadeTwice) {
     auto a = client();
     a->send(extended("CREATE DATABASE made", false) + extended("SELECT pg_sleep(600)"));
     wait_on_blue("PgSleep");
-    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
-    plane_->give_up();
+    EXPECT_EQ(plane_.close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_.give_up();
     EXPECT_EQ(a->replies(), "1 2 C 1 2 E(40001) Z(I)");
     blue_->execute("DROP DATABASE made");
 }
@@ -341,8 +310,8 @@ TEST_F(Policies, AStatementThatIsTooLargeToBeKeptIsNotRunAgain) {
     const std::string comment(64 * 1024, 'x');
     a->query("INSERT INTO t SELECT 1 FROM pg_sleep(600) /* " + comment + " */");
     wait_on_blue("PgSleep");
-    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
-    plane_->give_up();
+    EXPECT_EQ(plane_.close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_.give_up();
     EXPECT_EQ(a->replies(), "E(40001) Z(I)");
 }
 
@@ -351,8 +320,8 @@ TEST_F(Policies, WhatARowWasHeardOfIsNotRunAgain) {
     a->query("SELECT repeat('x', 100000) FROM generate_series(1, 2) UNION ALL SELECT 'y' FROM pg_sleep(600)");
     EXPECT_EQ(a->next(2), "T D");
     wait_on_blue("PgSleep");
-    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
-    plane_->give_up();
+    EXPECT_EQ(plane_.close(std::chrono::minutes(1), cancelling()).get().outcome, Outcome::drained);
+    plane_.give_up();
     EXPECT_EQ(a->replies(), "D E(40001) Z(I)");
 }
 
@@ -360,15 +329,15 @@ TEST_F(Policies, AfterALostConnectionNothingIsRunAgain) {
     auto a = client();
     a->query("INSERT INTO t SELECT 1 FROM pg_sleep(600)");
     wait_on_blue("PgSleep");
-    const std::int32_t backend = plane_->session(a->pid()).server_pid;
+    const std::int32_t backend = plane_.session(a->pid()).server_pid;
     ASSERT_EQ(::kill(backend, SIGSTOP), 0);
-    auto drained = plane_->close(std::chrono::minutes(1), cancelling());
+    auto drained = plane_.close(std::chrono::minutes(1), cancelling());
     while (!is_interrupted(backend)) std::this_thread::yield();
     // The end of the session comes before the cancel that waits.
     ASSERT_EQ(::kill(backend, SIGTERM), 0);
     ASSERT_EQ(::kill(backend, SIGCONT), 0);
     EXPECT_EQ(drained.get().outcome, Outcome::drained);
-    plane_->give_up();
+    plane_.give_up();
     EXPECT_NE(a->transcript_to_the_end().find("57P01"), std::string::npos);
 }
 
@@ -392,21 +361,21 @@ TEST_F(Policies, AStatementThatWaitsForAnAdvisoryLockIsRunAgainWhateverThePolicy
     waiter->query("SELECT pg_advisory_lock(42)");
     wait_on_blue("advisory");
     for (int round = 0; round < 2; ++round) {
-        plane_->arm();
+        plane_.arm();
         CloseRequest request;
         request.lock_waiters = lock_waiters();
         ASSERT_EQ(request.lock_waiters.size(), 1U);
         EXPECT_EQ(request.lock_waiters[0].locks_held, 1U);
-        const DrainReport drained = plane_->close(std::chrono::minutes(1), request).get();
+        const DrainReport drained = plane_.close(std::chrono::minutes(1), request).get();
         ASSERT_EQ(drained.outcome, Outcome::drained);
         if (round == 0) {
-            plane_->give_up();
+            plane_.give_up();
             wait_on_blue("advisory");
             continue;
         }
-        ASSERT_TRUE(plane_->claim());
-        plane_->open_to_other();
-        EXPECT_EQ(plane_->finish_moves().failed, 0U);
+        ASSERT_TRUE(plane_.claim());
+        plane_.open_to_other();
+        EXPECT_EQ(plane_.finish_moves().failed, 0U);
     }
     while (green_->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != "1") {
         std::this_thread::yield();
@@ -423,7 +392,6 @@ TEST_F(Policies, AStatementThatWaitsForAnAdvisoryLockIsRunAgainWhateverThePolicy
 TEST_F(Policies, ALockThatIsGrantedAtTheMomentOfTheCancelIsNotLeftBehind) {
     for (const bool switched : {false, true}) {
         SCOPED_TRACE(switched);
-        plane_ = std::make_unique<Plane>(*blue_, *green_);
         auto holder = client(), waiter = client();
         holder->query("SELECT pg_advisory_lock(42)");
         holder->replies();
@@ -438,19 +406,19 @@ TEST_F(Policies, ALockThatIsGrantedAtTheMomentOfTheCancelIsNotLeftBehind) {
         ASSERT_EQ(::kill(backend, SIGSTOP), 0);
         // The lock is its own, and it does not know yet.
         EXPECT_EQ(holder->value("SELECT pg_advisory_unlock(42)"), "t");
-        auto drained = plane_->close(std::chrono::minutes(1), request);
+        auto drained = plane_.close(std::chrono::minutes(1), request);
         while (!is_interrupted(backend)) std::this_thread::yield();
         ASSERT_EQ(::kill(backend, SIGCONT), 0);
         ASSERT_EQ(drained.get().outcome, Outcome::drained);
         if (switched) {
-            ASSERT_TRUE(plane_->claim());
-            plane_->open_to_other();
-            EXPECT_EQ(plane_->finish_moves().failed, 0U);
+            ASSERT_TRUE(plane_.claim());
+            plane_.open_to_other();
+            EXPECT_EQ(plane_.finish_moves().failed, 0U);
         } else {
-            plane_->give_up();
+            plane_.give_up();
         }
         EXPECT_EQ(waiter->replies(), "1 2 D C Z(I)");
-        EXPECT_EQ(waiter->value("SHOW port"), switched ? green_port() : std::to_string(blue_->port()));
+        EXPECT_EQ(waiter->value("SHOW port"), switched ? port_of(*green_) : std::to_string(blue_->port()));
         EXPECT_EQ(holder->value("SELECT pg_try_advisory_lock(42)"), "f");
         for (const std::string key : {"42", "7"}) {
             EXPECT_EQ(waiter->value("SELECT pg_advisory_unlock(" + key + ")"), "t");
@@ -463,18 +431,18 @@ TEST_F(Policies, AStatementThatItsOwnTimeOutEndedIsNotRunAgain) {
     auto a = client();
     a->query("SET statement_timeout = '500ms'");
     a->replies();
-    const std::int32_t backend = plane_->session(a->pid()).server_pid;
+    const std::int32_t backend = plane_.session(a->pid()).server_pid;
     const auto began = Clock::now();
     a->query("INSERT INTO t SELECT 1 FROM pg_sleep(600)");
-    plane_->wait_for_state(a->pid(), "active");
+    plane_.wait_for_state(a->pid(), "active");
     // Both the time-out and the cancel wait for it.
     ASSERT_EQ(::kill(backend, SIGSTOP), 0);
-    auto drained = plane_->close(std::chrono::minutes(1), cancelling());
+    auto drained = plane_.close(std::chrono::minutes(1), cancelling());
     while (!a->has_something() && !is_interrupted(backend)) std::this_thread::yield();
     std::this_thread::sleep_until(began + std::chrono::milliseconds(500));
     ASSERT_EQ(::kill(backend, SIGCONT), 0);
     ASSERT_EQ(drained.get().outcome, Outcome::drained);
-    plane_->give_up();
+    plane_.give_up();
     const std::string replies = a->replies();
     EXPECT_TRUE(replies == "E(40001) Z(I)" || replies == "E(57014) Z(I)") << replies;
 }
@@ -491,32 +459,32 @@ TEST_F(Policies, EndedSessionsAreToldWhichSwitchItWas) {
     EXPECT_NE(last.find("57P01"), std::string::npos) << last;
     EXPECT_NE(last.find("switched to green"), std::string::npos) << last;
     EXPECT_NE(last.find("mine"), std::string::npos) << last;
-    EXPECT_EQ(port_of(*bystander), green_port());
-    EXPECT_EQ(plane_->finish_moves().ended, 1U);
+    EXPECT_EQ(port_of(*bystander), port_of(*green_));
+    EXPECT_EQ(plane_.finish_moves().ended, 1U);
 }
 
 TEST_F(Policies, WhoCannotLogInOnTheStandbyIsKnownBeforeTheWindowAndNamed) {
     for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("CREATE ROLE locked_out LOGIN");
-    auto a = plane_->client("locked_out"), bystander = client();
+    auto a = plane_.client("locked_out"), bystander = client();
     green_->execute("ALTER ROLE locked_out NOLOGIN");
-    const control::ArmReport armed = plane_->arm();
+    const control::ArmReport armed = plane_.arm();
     EXPECT_EQ(armed.armed, 1U);
     ASSERT_EQ(armed.not_movable.size(), 1U);
     EXPECT_EQ(armed.not_movable[0].user, "locked_out");
     EXPECT_NE(armed.not_movable[0].reason.find("not permitted to log in"), std::string::npos);
-    const DrainReport drained = plane_->close().get();
+    const DrainReport drained = plane_.close().get();
     EXPECT_EQ(drained.outcome, Outcome::pinned);
     ASSERT_EQ(drained.holding_up.size(), 1U);
     EXPECT_EQ(drained.holding_up[0].user, "locked_out");
-    plane_->give_up();
+    plane_.give_up();
     EXPECT_EQ(port_of(*a), std::to_string(blue_->port()));
     // It is tried again after each attempt.
     green_->execute("ALTER ROLE locked_out LOGIN");
-    while (plane_->close().get().outcome != Outcome::drained) plane_->give_up();
-    ASSERT_TRUE(plane_->claim());
-    plane_->open_to_other();
-    EXPECT_EQ(plane_->finish_moves().failed, 0U);
-    EXPECT_EQ(port_of(*a), green_port());
+    while (plane_.close().get().outcome != Outcome::drained) plane_.give_up();
+    ASSERT_TRUE(plane_.claim());
+    plane_.open_to_other();
+    EXPECT_EQ(plane_.finish_moves().failed, 0U);
+    EXPECT_EQ(port_of(*a), port_of(*green_));
     a.reset();
     for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("DROP ROLE locked_out");
 }
@@ -533,7 +501,7 @@ TEST_F(Policies, AnArmedBackendThatDiesIsArmedAgain) {
             "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
             "pid <> pg_backend_pid()");
     };
-    EXPECT_EQ(plane_->arm().armed, 2U);
+    EXPECT_EQ(plane_.arm().armed, 2U);
     const std::string before = armed();
     green_->execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
@@ -541,26 +509,26 @@ TEST_F(Policies, AnArmedBackendThatDiesIsArmedAgain) {
     std::istringstream words(before);
     for (pid_t pid = 0; words >> pid;)
         while (::kill(pid, 0) == 0) std::this_thread::yield();
-    EXPECT_EQ(plane_->arm().armed, 2U);
+    EXPECT_EQ(plane_.arm().armed, 2U);
     EXPECT_NE(armed(), before);
     go();
     EXPECT_EQ(a->value("SHOW work_mem"), "11MB");
-    EXPECT_EQ(port_of(*a), green_port());
-    EXPECT_EQ(plane_->finish_moves().failed, 0U);
+    EXPECT_EQ(port_of(*a), port_of(*green_));
+    EXPECT_EQ(plane_.finish_moves().failed, 0U);
     EXPECT_EQ(listener->value("SELECT pg_listening_channels()"), "news");
 }
 
 TEST_F(Policies, ATemporaryTableThatAFunctionMadeIsFoundInTheWindow) {
     auto a = client();
     EXPECT_EQ(a->value("DO $$ BEGIN EXECUTE 'CREATE TE' || 'MP TABLE hidden (n int)'; END $$"), "");
-    const DrainReport drained = plane_->close().get();
+    const DrainReport drained = plane_.close().get();
     EXPECT_EQ(drained.outcome, Outcome::pinned);
     ASSERT_EQ(drained.holding_up.size(), 1U);
     EXPECT_NE(drained.holding_up[0].reason.find("hidden"), std::string::npos);
-    plane_->give_up();
+    plane_.give_up();
     a->value("DROP TABLE hidden");
-    EXPECT_EQ(plane_->close().get().outcome, Outcome::drained) << "it is asked again";
-    plane_->give_up();
+    EXPECT_EQ(plane_.close().get().outcome, Outcome::drained) << "it is asked again";
+    plane_.give_up();
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <memory>
 #include <thread>
 
-#include "plane.hpp"
 #include "protocol/frontend_messages.hpp"
+#include "two_servers.hpp"
 
 namespace turnout::test {
 namespace {
@@ -29,29 +29,13 @@ constexpr const char* kSchema = R"(
     CREATE FUNCTION swallows() RETURNS text LANGUAGE plpgsql AS
         $$ BEGIN INSERT INTO t VALUES (1); RETURN 'written'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;)";
 
-class LeftBehind : public testing::Test {
+class LeftBehind : public TwoServers<LeftBehind> {
   protected:
-    static void SetUpTestSuite() {
-        const auto make = [](const char* name) {
-            auto cluster =
-                std::make_unique<support::Cluster>(support::ClusterOptions{.major = 15, .name = name, .fsync = false});
-            cluster->execute(kSchema);
-            return cluster;
-        };
-        auto green = std::async(std::launch::async, make, "green");
-        blue_ = make("blue");
-        green_ = green.get();
-    }
-    static void TearDownTestSuite() {
-        green_.reset();
-        blue_.reset();
-    }
+    static void SetUpTestSuite() { set_up(kSchema); }
     void SetUp() override {
         for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("TRUNCATE t");
-        plane_ = std::make_unique<Plane>(*blue_, *green_);
     }
 
-    std::unique_ptr<RawClient> client() { return plane_->client(); }
     /// One with a transaction that has read.
     std::unique_ptr<RawClient> reader(const std::string& begin = "BEGIN") {
         auto it = client();
@@ -70,15 +54,7 @@ class LeftBehind : public testing::Test {
         return request;
     }
     /// Opens to the other side without waiting for whoever can be left behind.
-    void go() {
-        const DrainReport drained = plane_->close(std::chrono::minutes(1), leaving()).get();
-        ASSERT_EQ(drained.outcome, Outcome::drained);
-        ASSERT_TRUE(plane_->claim());
-        plane_->open_to_other();
-    }
-    /// What its next statement finds.
-    static std::string port_of(RawClient& client) { return client.value("SHOW port"); }
-    static std::string port_of(const support::Cluster& cluster) { return std::to_string(cluster.port()); }
+    void leave() { go(leaving()); }
     static void until(const support::Cluster& cluster, const std::string& question, const std::string& answer) {
         const auto end = Clock::now() + std::chrono::seconds(30);
         std::string last;
@@ -87,23 +63,17 @@ class LeftBehind : public testing::Test {
     }
     static constexpr const char* kSessions =
         "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-
-    static std::unique_ptr<support::Cluster> blue_, green_;
-    std::unique_ptr<Plane> plane_;
 };
-
-std::unique_ptr<support::Cluster> LeftBehind::blue_;
-std::unique_ptr<support::Cluster> LeftBehind::green_;
 
 TEST_F(LeftBehind, ATransactionThatReadsFinishesWhereItIsAndItsSessionComesAfter) {
     auto a = reader("BEGIN ISOLATION LEVEL REPEATABLE READ"), bystander = client();
-    go();
+    leave();
     EXPECT_EQ(port_of(*bystander), port_of(*green_));
-    const control::MoveReport moved = plane_->finish_moves();
+    const control::MoveReport moved = plane_.finish_moves();
     EXPECT_EQ(moved.left_behind, 1U);
     EXPECT_EQ(moved.failed, 0U);
-    EXPECT_EQ(plane_->session(a->pid()).side, Side::blue);
-    EXPECT_NE(plane_->session(a->pid()).reason.find("finishes a read-only transaction on blue"), std::string::npos);
+    EXPECT_EQ(plane_.session(a->pid()).side, Side::blue);
+    EXPECT_NE(plane_.session(a->pid()).reason.find("finishes a read-only transaction on blue"), std::string::npos);
     for (auto* cluster : {blue_.get(), green_.get()}) cluster->execute("INSERT INTO t VALUES (1)");
     EXPECT_EQ(a->value("SELECT count(*) FROM t"), "0") << "as of then";
     EXPECT_EQ(port_of(*a), port_of(*blue_));
@@ -150,8 +120,8 @@ TEST_F(LeftBehind, NothingIsWrittenWhateverItsClientTries) {
     };
     std::vector<std::unique_ptr<RawClient>> clients;
     for (std::size_t i = 0; i < std::size(all); ++i) clients.push_back(reader());
-    go();
-    EXPECT_EQ(plane_->finish_moves().left_behind, std::size(all));
+    leave();
+    EXPECT_EQ(plane_.finish_moves().left_behind, std::size(all));
     for (std::size_t i = 0; i < std::size(all); ++i) {
         SCOPED_TRACE(all[i].bytes);
         RawClient& a = *clients[i];
@@ -180,7 +150,7 @@ TEST_F(LeftBehind, WhatTakesATransactionIdOrALockIsRolledBackBeforeItCanCommit) 
     };
     std::vector<std::unique_ptr<RawClient>> clients;
     for (std::size_t i = 0; i < std::size(all); ++i) clients.push_back(reader());
-    go();
+    leave();
     for (std::size_t i = 0; i < std::size(all); ++i) {
         RawClient& a = *clients[i];
         say(a, all[i].first, all[i].second);
@@ -188,7 +158,7 @@ TEST_F(LeftBehind, WhatTakesATransactionIdOrALockIsRolledBackBeforeItCanCommit) 
         say(a, "ROLLBACK", "C Z(I)");
         EXPECT_EQ(port_of(a), port_of(*green_));
     }
-    plane_->finish_moves();
+    plane_.finish_moves();
     EXPECT_EQ(blue_->value("SELECT count(*) FROM pg_largeobject_metadata"), "0");
     EXPECT_EQ(blue_->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0");
     EXPECT_EQ(green_->value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0");
@@ -196,10 +166,10 @@ TEST_F(LeftBehind, WhatTakesATransactionIdOrALockIsRolledBackBeforeItCanCommit) 
 
 TEST_F(LeftBehind, AWriteThatAFunctionSwallowsIsNoWrite) {
     auto a = reader();
-    go();
+    leave();
     EXPECT_EQ(a->value("SELECT swallows()"), "25006");
     say(*a, "COMMIT", "C Z(I)");
-    plane_->finish_moves();
+    plane_.finish_moves();
     EXPECT_EQ(blue_->value("SELECT count(*) FROM t") + green_->value("SELECT count(*) FROM t"), "00");
 }
 
@@ -229,7 +199,7 @@ TEST_F(LeftBehind, WhoCannotBeLeftIsWaitedFor) {
     protocol::append_sync(bytes);
     all.back()->send(bytes);
     EXPECT_EQ(all.back()->replies(), "1 2 Z(T)");
-    const DrainReport drained = plane_->close(std::chrono::milliseconds(300), leaving()).get();
+    const DrainReport drained = plane_.close(std::chrono::milliseconds(300), leaving()).get();
     EXPECT_EQ(drained.outcome, Outcome::expired);
     EXPECT_EQ(drained.holding_up.size(), all.size());
     for (auto& it : all) {
@@ -244,18 +214,18 @@ TEST_F(LeftBehind, OneThatOnlyBeganBeginsAgainAndOneThatFailedStaysFailed) {
     say(*begun, "BEGIN", "C Z(T)");
     say(*failed, "BEGIN", "C Z(T)");
     say(*failed, "SELECT 1/0", "E(22012) Z(E)");
-    go();
+    leave();
     say(*begun, "INSERT INTO t VALUES (1)", "C Z(T)");
     say(*begun, "COMMIT", "C Z(I)");
     say(*failed, "INSERT INTO t VALUES (1)", "E(25P02) Z(E)");
     say(*failed, "ROLLBACK", "C Z(I)");
-    EXPECT_EQ(plane_->finish_moves().left_behind, 0U);
+    EXPECT_EQ(plane_.finish_moves().left_behind, 0U);
     EXPECT_EQ(blue_->value("SELECT count(*) FROM t") + green_->value("SELECT count(*) FROM t"), "01");
 }
 
 TEST_F(LeftBehind, SavepointsOfItsOwnWorkAndDoNotLetItWrite) {
     auto a = reader();
-    go();
+    leave();
     say(*a, "SAVEPOINT s", "C Z(T)");
     a->query("INSERT INTO t VALUES (1)");
     EXPECT_NE(a->transcript(1).find("the transaction cannot go on like this"), std::string::npos);
@@ -265,7 +235,7 @@ TEST_F(LeftBehind, SavepointsOfItsOwnWorkAndDoNotLetItWrite) {
     EXPECT_EQ(a->replies(), "1 2 C Z(T)");
     say(*a, "RELEASE s", "C Z(T)");
     say(*a, "COMMIT", "C Z(I)");
-    plane_->finish_moves();
+    plane_.finish_moves();
     EXPECT_EQ(port_of(*a), port_of(*green_));
     EXPECT_EQ(blue_->value("SELECT count(*) FROM t"), "0");
 }
@@ -282,7 +252,7 @@ TEST_F(LeftBehind, CursorsGoOnByPortalAndBySql) {
     protocol::append_sync(bytes);
     a->send(bytes);
     EXPECT_EQ(a->replies(), "1 2 D D s Z(T)");
-    go();
+    leave();
     // An Execute behind the answer of the one before, without a Sync in between.
     std::string one;
     append(one, protocol::Execute{"p", 2});
@@ -299,12 +269,12 @@ TEST_F(LeftBehind, CursorsGoOnByPortalAndBySql) {
     say(*a, "CLOSE c", "C Z(T)");
     say(*a, "COMMIT", "C Z(I)");
     EXPECT_EQ(port_of(*a), port_of(*green_));
-    plane_->finish_moves();
+    plane_.finish_moves();
 }
 
 TEST_F(LeftBehind, AfterACommitNothingOfTheSameBatchRunsEvenIfItsAnswerIsAwaited) {
     auto a = reader();
-    go();
+    leave();
     std::string commit = extended("COMMIT", false);
     protocol::append_flush(commit);
     a->send(commit);
@@ -312,13 +282,13 @@ TEST_F(LeftBehind, AfterACommitNothingOfTheSameBatchRunsEvenIfItsAnswerIsAwaited
     a->send(extended("INSERT INTO t VALUES (1)"));
     EXPECT_EQ(a->replies(), "1 2 E(40001) Z(I)");
     EXPECT_EQ(port_of(*a), port_of(*green_));
-    plane_->finish_moves();
+    plane_.finish_moves();
     EXPECT_EQ(blue_->value("SELECT count(*) FROM t") + green_->value("SELECT count(*) FROM t"), "00");
 }
 
 TEST_F(LeftBehind, WhatItChangedInItsSessionComesAfter) {
     auto a = reader();
-    go();
+    leave();
     say(*a, "SET work_mem = '5MB'", "C Z(T)");
     say(*a, "SELECT set_config('app.tenant_id', '7', false)", "T D C Z(T)");
     say(*a, "PREPARE p AS SELECT 1", "C Z(T)");
@@ -327,13 +297,13 @@ TEST_F(LeftBehind, WhatItChangedInItsSessionComesAfter) {
     EXPECT_EQ(a->value("SHOW work_mem"), "5MB");
     EXPECT_EQ(a->value("SHOW app.tenant_id"), "7");
     EXPECT_EQ(a->value("EXECUTE p"), "1");
-    plane_->finish_moves();
+    plane_.finish_moves();
 }
 
 TEST_F(LeftBehind, IfTheAttemptIsGivenUpItGoesOnAndCanBeRunAgain) {
     auto a = reader();
-    EXPECT_EQ(plane_->close(std::chrono::minutes(1), leaving()).get().outcome, Outcome::drained);
-    plane_->give_up();
+    EXPECT_EQ(plane_.close(std::chrono::minutes(1), leaving()).get().outcome, Outcome::drained);
+    plane_.give_up();
     EXPECT_EQ(a->value("SELECT count(*) FROM t"), "0");
     say(*a, "INSERT INTO t VALUES (1)", "E(40001) Z(E)");
     say(*a, "ROLLBACK", "C Z(I)");
@@ -346,8 +316,8 @@ TEST_F(LeftBehind, ListenersHearItAndLocksAreNotItsToTake) {
     auto a = reader(), listener = client(), holder = client();
     say(*listener, "LISTEN news", "C Z(I)");
     say(*holder, "SELECT pg_advisory_lock(9)", "T D C Z(I)");
-    go();
-    plane_->finish_moves();
+    leave();
+    plane_.finish_moves();
     EXPECT_EQ(port_of(*listener), port_of(*green_));
     EXPECT_EQ(port_of(*holder), port_of(*green_));
     EXPECT_EQ(a->value("SELECT tries_a_lock()"), "f");
@@ -361,33 +331,33 @@ TEST_F(LeftBehind, ListenersHearItAndLocksAreNotItsToTake) {
 
 TEST_F(LeftBehind, TheNextSwitchWaitsForItOrEndsIt) {
     auto a = reader();
-    go();
-    plane_->finish_moves();
-    const DrainReport drained = plane_->close(std::chrono::milliseconds(50)).get();
+    leave();
+    plane_.finish_moves();
+    const DrainReport drained = plane_.close(std::chrono::milliseconds(50)).get();
     EXPECT_EQ(drained.outcome, Outcome::expired);
     ASSERT_EQ(drained.holding_up.size(), 1U);
     EXPECT_NE(drained.holding_up[0].reason.find("read-only transaction on blue"), std::string::npos);
     EXPECT_EQ(port_of(*a), port_of(*blue_)) << "and it goes on";
     CloseRequest cancelling;
     cancelling.cancel_at = Clock::now();
-    EXPECT_EQ(plane_->close(std::chrono::minutes(1), cancelling).get().outcome, Outcome::drained);
-    ASSERT_TRUE(plane_->claim());
-    plane_->open_to_other();
+    EXPECT_EQ(plane_.close(std::chrono::minutes(1), cancelling).get().outcome, Outcome::drained);
+    ASSERT_TRUE(plane_.claim());
+    plane_.open_to_other();
     say(*a, "INSERT INTO t VALUES (1)", "E(40001) Z(E)");
     say(*a, "ROLLBACK", "C Z(I)");
     say(*a, "INSERT INTO t VALUES (2)", "C Z(I)");
-    plane_->finish_moves();
+    plane_.finish_moves();
     EXPECT_EQ(blue_->value("SELECT sum(n) FROM t"), "2");
 }
 
 TEST_F(LeftBehind, OneWhoseClientGoesIsNotWaitedFor) {
     auto a = reader(), bystander = client();
-    go();
-    plane_->finish_moves();
+    leave();
+    plane_.finish_moves();
     EXPECT_NE(blue_->value(kSessions), "0");
     a->vanish();
     until(*blue_, kSessions, "0");
-    EXPECT_EQ(plane_->change().failed, 0U);
+    EXPECT_EQ(plane_.change().failed, 0U);
     EXPECT_EQ(port_of(*bystander), port_of(*blue_));
 }
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <thread>
 
-#include "plane.hpp"
 #include "protocol/frontend_messages.hpp"
+#include "two_servers.hpp"
 
 namespace turnout::test {
 namespace {
@@ -25,23 +25,9 @@ CREATE FUNCTION executed(n int) RETURNS int VOLATILE LANGUAGE plpgsql AS
 CREATE FUNCTION locked(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
     $$BEGIN PERFORM pg_advisory_lock(n); RETURN n; END$$)";
 
-class Warming : public testing::Test {
+class Warming : public TwoServers<Warming> {
   protected:
-    static void SetUpTestSuite() {
-        const auto make = [](const char* name) {
-            auto cluster =
-                std::make_unique<support::Cluster>(support::ClusterOptions{.major = 15, .name = name, .fsync = false});
-            cluster->execute(kSchema);
-            return cluster;
-        };
-        auto green = std::async(std::launch::async, make, "green");
-        blue_ = make("blue");
-        green_ = green.get();
-    }
-    static void TearDownTestSuite() {
-        green_.reset();
-        blue_.reset();
-    }
+    static void SetUpTestSuite() { set_up(kSchema); }
 
     /// Whether green has said that since the test began.
     bool logged(const std::string& text) const { return green_->log().find(text, log_begins_) != std::string::npos; }
@@ -53,9 +39,7 @@ class Warming : public testing::Test {
     }
     /// Closes the gate and moves everybody.
     void change() {
-        ASSERT_EQ(plane_.close().get().outcome, DrainReport::Outcome::drained);
-        ASSERT_TRUE(plane_.claim());
-        plane_.open_to_other();
+        go();
         EXPECT_EQ(plane_.finish_moves().failed, 0U);
     }
     void run(std::string_view sql) {
@@ -63,14 +47,9 @@ class Warming : public testing::Test {
         client_->replies();
     }
 
-    static std::unique_ptr<support::Cluster> blue_, green_;
-    Plane plane_{*blue_, *green_};
-    std::unique_ptr<RawClient> client_ = plane_.client();
+    std::unique_ptr<RawClient> client_ = client();
     const std::size_t log_begins_ = green_->log().size();
 };
-
-std::unique_ptr<support::Cluster> Warming::blue_;
-std::unique_ptr<support::Cluster> Warming::green_;
 
 std::string prepare(std::string_view name, std::string_view sql) {
     std::string bytes;
