@@ -38,6 +38,7 @@ struct Series {
     std::vector<Microseconds> windows;
     std::vector<Microseconds> longest_stalls;  ///< of each switch, by turnout's report
     std::vector<Microseconds> longest_waits;   ///< of each switch, by the load's own clock
+    std::vector<Microseconds> usual_waits;     ///< before each, in as long a time as the one before took
     std::map<std::string, std::vector<Microseconds>> phases;
     std::vector<std::string> phase_order;
     std::uint64_t attempts = 0;
@@ -133,12 +134,17 @@ void WindowBench::measure(Series& series) {
     settings.pace.think = series.think;
     Ledger ledger(settings);
     ledger.start();
+    std::chrono::milliseconds quiet(options_.pause_milliseconds);
     for (unsigned i = 1; i <= options_.switches; ++i) {
-        rest(std::chrono::milliseconds(options_.pause_milliseconds));
         terminal_.live(fmt::format("{}: switch {} of {}", series.name, i, options_.switches));
+        const Clock::time_point began = Clock::now();
+        rest(quiet);
         const Clock::time_point started = Clock::now();
         note(series, rig_->turnout().change());
-        series.longest_waits.push_back(ledger.waits(started, Clock::now()).statements.max);
+        const Clock::time_point ended = Clock::now();
+        series.usual_waits.push_back(ledger.waits(began, started).statements.max);
+        series.longest_waits.push_back(ledger.waits(started, ended).statements.max);
+        quiet = std::max(quiet, std::chrono::ceil<std::chrono::milliseconds>(ended - started));
     }
     ledger.stop();
     series.totals = ledger.totals();
@@ -172,7 +178,8 @@ void WindowBench::tell(const Series& series) {
     std::vector<std::vector<std::string>> rows{{"window", three(series.windows)}};
     for (const std::string& name : series.phase_order) rows.push_back({"  " + name, three(series.phases.at(name))});
     rows.push_back({"longest stall of a switch", three(series.longest_stalls)});
-    rows.push_back({"longest wait that the load saw", three(series.longest_waits)});
+    rows.push_back({"longest wait that the load saw, from the verb to its answer", three(series.longest_waits)});
+    rows.push_back({"the same beforehand, in as long a time without a change", three(series.usual_waits)});
     rows.push_back({"floor (commit here until visible there)", three(floor_)});
     rows.push_back({"window / floor, medians",
                     fmt::format("{:.1f}", static_cast<double>(distribution_of(series.windows).p50.count()) /
@@ -199,6 +206,7 @@ void WindowBench::tell_other_ways(const Series& like) {
     };
     row("turnout, from the verb to its answer", like.longest_waits, 0, like.totals, like.audit);
     row("turnout, the switch itself", like.longest_stalls, 0, like.totals, like.audit);
+    row("turnout, as long a time without a change", like.usual_waits, 0, like.totals, like.audit);
     for (const OtherWay& way : others_) row(way.name, way.longest_waits, way.stray, way.totals, way.audit);
     terminal_.table(rows);
     for (const std::string& name : missing_) terminal_.line(name + " is not installed and was left out");
@@ -217,6 +225,7 @@ void WindowBench::write_figures(const std::vector<Series>& all) const {
                          {"window_us", list(series.windows)},
                          {"longest_stall_us", list(series.longest_stalls)},
                          {"longest_wait_us", list(series.longest_waits)},
+                         {"usual_wait_us", list(series.usual_waits)},
                          {"errors", series.totals.errors},
                          {"reconnects", series.totals.reconnects},
                          {"clean", series.audit.clean()},

@@ -40,8 +40,8 @@ EventLoop::~EventLoop() {
     for (const int descriptor : {epoll_, clock_}) ::close(descriptor);
 }
 
-/// What a round's handler is kept in: it is posted once a round, and has been run before the next. An allocation for
-/// each would be a tenth of what a transaction costs outside of the kernel.
+/// What a round's handler is kept in: it is posted once a round, and has been run before the next. Allocations showed
+/// in what a transaction costs.
 template <class T>
 class EventLoop::RoundMemory {
   public:
@@ -51,10 +51,12 @@ class EventLoop::RoundMemory {
     RoundMemory(const RoundMemory<U>& other) noexcept : loop_(other.loop_) {}
 
     T* allocate(std::size_t count) const {
-        if (count * sizeof(T) > loop_->round_.size()) throw std::bad_alloc();
-        return reinterpret_cast<T*>(loop_->round_.data());
+        const std::size_t bytes = count * sizeof(T);
+        return static_cast<T*>(bytes <= loop_->round_.size() ? loop_->round_.data() : ::operator new(bytes));
     }
-    void deallocate(T*, std::size_t) const noexcept {}
+    void deallocate(T* block, std::size_t) const noexcept {
+        if (static_cast<void*>(block) != loop_->round_.data()) ::operator delete(block);
+    }
     friend bool operator==(const RoundMemory&, const RoundMemory&) = default;
 
   private:

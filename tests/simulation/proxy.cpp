@@ -86,7 +86,9 @@ void Proxy::session_ended(std::size_t session) {
 
 void Proxy::close_gate(control::Ticket ticket, const control::CloseRequest& request) {
     const Duration patience = request.lull_until ? *request.lull_until - world_.now() : Duration(0);
-    const Duration lull = world_.between(0us, std::max(patience, Duration(0)));
+    // Mostly soon: a life is short, and is to be spent in windows.
+    const Duration lull =
+        world_.between(0us, std::max(std::min(patience, world_.chance(0.9) ? Duration(20ms) : patience), Duration(0)));
     after(lull, [this, ticket, request, asked = world_.now()] {
         CloseRequest moved = request;
         moved.move(world_.now() - asked);
