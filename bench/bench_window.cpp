@@ -134,7 +134,8 @@ void WindowBench::measure(Series& series) {
     settings.pace.think = series.think;
     Ledger ledger(settings);
     ledger.start();
-    std::chrono::milliseconds quiet(options_.pause_milliseconds);
+    const std::chrono::milliseconds pause(options_.pause_milliseconds);
+    std::chrono::milliseconds quiet = pause;
     for (unsigned i = 1; i <= options_.switches; ++i) {
         terminal_.live(fmt::format("{}: switch {} of {}", series.name, i, options_.switches));
         const Clock::time_point began = Clock::now();
@@ -144,7 +145,7 @@ void WindowBench::measure(Series& series) {
         const Clock::time_point ended = Clock::now();
         series.usual_waits.push_back(ledger.waits(began, started).statements.max);
         series.longest_waits.push_back(ledger.waits(started, ended).statements.max);
-        quiet = std::max(quiet, std::chrono::ceil<std::chrono::milliseconds>(ended - started));
+        quiet = std::max(pause, std::chrono::ceil<std::chrono::milliseconds>(ended - started));
     }
     ledger.stop();
     series.totals = ledger.totals();

@@ -333,7 +333,7 @@ SqlReading what_it_may_change(std::string_view text, SqlReadingOptions options) 
 }
 
 Change what_tag_tells(std::string_view tag) noexcept {
-    // Nearly all tags; to look for them in the table would be the largest part of following a transaction.
+    // Nearly all tags, which would be compared with the whole table for nothing.
     const auto is = [tag](std::string_view usual) { return tag.starts_with(usual); };
     if (is("SELECT ") || is("INSERT ") || is("UPDATE ") || is("DELETE ")) return Change::none;
     for (const WordMeaning& meaning : tags) {

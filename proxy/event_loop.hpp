@@ -115,7 +115,7 @@ class EventLoop : public boost::asio::execution_context::service {
     std::span<epoll_event> present_;     ///< those of events_ that nobody has been told yet
     std::vector<Watcher*> again_, now_;  ///< who is told again, in the next round and in this one; null: removed
     std::vector<Suspended> next_round_;
-    alignas(std::max_align_t) std::array<std::byte, 64> round_{};
+    alignas(std::max_align_t) std::array<std::byte, 64> round_{};  ///< for what run() posts
 };
 
 /// Calls a function later, on its loop's thread.

@@ -214,7 +214,7 @@ void Session::send_to_server(std::string_view bytes) {
         const Stream::Io io = current_->stream->write(bytes.data(), bytes.size());
         if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
     }
-    if (!bytes.empty()) to_server_.append(bytes);
+    to_server_.append(bytes);
 }
 
 Task<bool> Session::flush_server() {

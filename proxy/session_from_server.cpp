@@ -197,8 +197,6 @@ void Session::note_tag(std::string_view tag) {
     const auto begins = [tag](std::string_view with) { return tag.starts_with(with); };
     if (begins("SELECT ")) {
         snapshot_ = true;
-    } else if (begins("INSERT ") || begins("UPDATE ") || begins("DELETE ")) {
-        return;
     } else if (begins("SAVEPOINT")) {
         savepoint_ = true;
     } else if (begins("NOTIFY") || begins("LISTEN") || begins("UNLISTEN")) {
@@ -333,7 +331,7 @@ void Session::send_to_client(std::string_view bytes) {
         if (io.status == Stream::Status::ok) bytes.remove_prefix(io.bytes);
         if (io.status == Stream::Status::closed || io.status == Stream::Status::failed) return;
     }
-    if (!bytes.empty()) to_client_.append(bytes);
+    to_client_.append(bytes);
 }
 
 /// Behind something that the proxy itself said: no more bytes of a server need come that would bring a flush.

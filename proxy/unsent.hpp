@@ -17,6 +17,7 @@ class Unsent {
     std::string_view front() const { return std::string_view(bytes_).substr(taken_); }
 
     void append(std::string_view more) {
+        if (more.empty()) return;
         if (taken_ > bytes_.size() / 2) {  // what is moved is less than what has gone
             bytes_.erase(0, taken_);
             taken_ = 0;
