@@ -355,6 +355,9 @@ class DataPlane {
     /// Under PinnedPolicy::wait and refuse a pinned session makes the outcome `pinned` (the gate stays closed until
     /// give_up() or the deadline).
     virtual void close_gate(const CloseRequest& request, Callback<DrainReport> done) = 0;
+    /// Who has begun to wait since CloseRequest::lock_waiters were looked for: treated as those are. No effect unless
+    /// the gate is closed for this attempt.
+    virtual void interrupt_lock_waiters(std::uint64_t /*attempt*/, const std::vector<LockWaiter>& /*waiters*/) {}
     /// Whether the gate lets pass as far as attempts are concerned: false from its closing on. Thread-safe.
     virtual bool is_gate_open() const { return false; }
     /// Compare-and-set: closed becomes claimed; from here the deadline no longer opens it. False: it has expired, the

@@ -34,6 +34,10 @@ constexpr Milliseconds kPlanning{3000};
 /// has to wait for the answers of one that is under way.
 constexpr Microseconds kWarmEvery{3000};
 
+/// A drain that lasts so long is looked at for statements that wait for an advisory lock and were not seen before the
+/// gate closed; then in twice the time, and so on.
+constexpr Microseconds kLookAfter{5000};
+
 bool in_window(SwitchPhase phase) { return phase >= SwitchPhase::draining && phase <= SwitchPhase::opening; }
 
 reply::Failed failed(const std::exception_ptr& failure) {
@@ -285,7 +289,8 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::Register it) {
 }
 
 /// While a lull is waited for, what the window will do is done again and again: what has not run for a while takes
-/// three times as long.
+/// three times as long. Behind the gate, whoever waits for an advisory lock of a session that waits there would do so
+/// until the deadline.
 SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
     struct Drain {
         explicit Drain(const asio::any_io_executor& executor) : next_round(executor) {}
@@ -296,15 +301,25 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
     std::optional<AttemptId> registered;
     if (!machine_.request().rehearsal()) registered = machine_.attempt();
     const Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
+    const auto began = Clock::now();
     co_await servers_.stay_warm(registered, until);
+    it.request.move(Clock::now() - began);
     data_plane_.close_gate(it.request, [drain](DrainReport report) {
         drain->report = std::move(report);
         drain->next_round.cancel();
     });
+    Microseconds look_after = kLookAfter;
     while (!drain->report) {
-        drain->next_round.expires_after(kWarmEvery);
+        const bool open = data_plane_.is_gate_open();
+        drain->next_round.expires_after(open ? kWarmEvery : std::exchange(look_after, 2 * look_after));
         co_await drain->next_round.async_wait(kTuple);
-        if (!drain->report && data_plane_.is_gate_open()) co_await servers_.stay_warm(registered, until);
+        if (drain->report) break;
+        if (data_plane_.is_gate_open()) {
+            co_await servers_.stay_warm(registered, until);
+        } else if (!open) {
+            const std::vector<LockWaiter> waiters = co_await servers_.find_lock_waiters();
+            data_plane_.interrupt_lock_waiters(it.request.attempt, waiters);
+        }
     }
     co_return reply::Drained{std::move(*drain->report)};
 }

@@ -309,11 +309,7 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
                                                running.get(i, 1), running.get(i, 2), running.get(i, 3),
                                                running.get(i, 4), running.as<double>(i, 5)));
     }
-    const auto seen = Clock::now();
-    const PgResult waiters = co_await active.query(kLockWaiters);
-    for (int i = 0; i < waiters.rows(); ++i) {
-        moment.lock_waiters.push_back({waiters.as<std::int32_t>(i, 0), waiters.as<std::uint64_t>(i, 1), seen});
-    }
+    moment.lock_waiters = co_await find_lock_waiters();
     const PgResult synchronous = co_await active.query(kSynchronous);
     moment.synchronous_standby = synchronous.as<bool>(0, 0);
     if (!moment.broken.empty()) co_return moment;
@@ -323,6 +319,16 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
         moment.lag_time = std::max(moment.lag_time, std::chrono::duration_cast<Microseconds>(Clock::now() - began));
     }
     co_return moment;
+}
+
+asio::awaitable<std::vector<LockWaiter>> SwitchServers::find_lock_waiters() {
+    std::vector<LockWaiter> waiters;
+    const auto seen = Clock::now();
+    const PgResult rows = co_await databases_[0].reader->query(kLockWaiters);
+    for (int i = 0; i < rows.rows(); ++i) {
+        waiters.push_back({rows.as<std::int32_t>(i, 0), rows.as<std::uint64_t>(i, 1), seen});
+    }
+    co_return waiters;
 }
 
 asio::awaitable<void> SwitchServers::carry_marker(std::size_t i) {

@@ -40,6 +40,8 @@ class SwitchServers {
     asio::awaitable<void> warm_up(bool set);
     /// Sends a marker through every stream, and looks for what runs longer than `long_transaction`.
     asio::awaitable<reply::Moment> look_at_moment(Milliseconds long_transaction);
+    /// Who waits for an advisory lock on the active side. Not while the window asks it.
+    asio::awaitable<std::vector<LockWaiter>> find_lock_waiters();
     /// Sends a marker through one stream and waits until it has arrived.
     asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> write_intent(AttemptId id);

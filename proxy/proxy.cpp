@@ -199,6 +199,10 @@ class Proxy final : public control::DataPlane {
         }
     }
 
+    void interrupt_lock_waiters(std::uint64_t attempt, const std::vector<control::LockWaiter>& waiters) override {
+        for_each_worker([attempt, waiters](Worker& worker) { worker.interrupt_lock_waiters(attempt, waiters); });
+    }
+
     bool is_gate_open() const override { return shared_.gate.view().state == Gate::State::open; }
 
     bool claim(std::uint64_t attempt) override {

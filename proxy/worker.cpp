@@ -175,9 +175,15 @@ void Worker::clear_the_way() {
     if (shared_.gate.view().state == Gate::State::open) return;
     if (close_.cancel_at) press_at(*close_.cancel_at, close_.attempt);
     if (close_.read_only_at) press_at(*close_.read_only_at, close_.attempt);
+    for (const auto& session : stirred()) session->step_aside();
+    interrupt_lock_waiters(close_.attempt, close_.lock_waiters);
+}
+
+void Worker::interrupt_lock_waiters(std::uint64_t attempt, const std::vector<control::LockWaiter>& waiters) {
+    const Gate::View gate = shared_.gate.view();
+    if (waiters.empty() || gate.attempt != attempt || gate.state == Gate::State::open) return;
     for (const auto& session : stirred()) {
-        if (session->step_aside()) continue;
-        for (const control::LockWaiter& waiter : close_.lock_waiters) {
+        for (const control::LockWaiter& waiter : waiters) {
             if (waiter.server_pid != session->server_pid() || session->busy_since() > waiter.seen) continue;
             boost::asio::co_spawn(context_, session->interrupt(waiter.locks_held, true), boost::asio::detached);
         }

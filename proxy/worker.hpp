@@ -101,6 +101,7 @@ class Worker {
     /// Tells it, as this number, how many sessions are busy, until it is over.
     void look_for(std::shared_ptr<Lull> lull, std::size_t number);
     void gate_closed(const control::CloseRequest& request, control::Clock::time_point at, const DrainGather& gather);
+    void interrupt_lock_waiters(std::uint64_t attempt, const std::vector<control::LockWaiter>& waiters);
     /// Answers when all sessions are at a safe point; the caller has paused the gate.
     void paused(const CountGather& gather);
     void gate_changed();

@@ -389,6 +389,23 @@ TEST_F(Policies, AStatementThatWaitsForAnAdvisoryLockIsRunAgainWhateverThePolicy
               "2");
 }
 
+TEST_F(Policies, AStatementThatIsFoundWaitingForALockBehindTheGateIsRunAgain) {
+    auto holder = client(), waiter = client();
+    holder->query("SELECT pg_advisory_lock(42)");
+    holder->replies();
+    waiter->query("SELECT pg_advisory_lock(42)");
+    wait_on_blue("advisory");
+    auto drained = plane_.close();
+    plane_->interrupt_lock_waiters(plane_.attempt(), lock_waiters());
+    ASSERT_EQ(drained.get().outcome, Outcome::drained);
+    ASSERT_TRUE(plane_.claim());
+    plane_.open_to_other();
+    EXPECT_EQ(plane_.finish_moves().failed, 0U);
+    EXPECT_EQ(holder->value("SELECT pg_advisory_unlock(42)"), "t");
+    EXPECT_EQ(waiter->replies(), "T D C Z(I)");
+    EXPECT_EQ(port_of(*waiter), port_of(*green_));
+}
+
 TEST_F(Policies, ALockThatIsGrantedAtTheMomentOfTheCancelIsNotLeftBehind) {
     for (const bool switched : {false, true}) {
         SCOPED_TRACE(switched);
