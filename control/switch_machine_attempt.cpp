@@ -145,7 +145,8 @@ void SwitchMachine::close_gate() {
     gate_ = Gate::closed;
     ++report_.attempts;
     report_.phases.clear();
-    enter(SwitchPhase::draining, attempt_deadline_ + request_.max_pause + request_.patience.lull);
+    const auto before_closing = request_.max_pause + 2 * request_.patience.lull;  // the last warming, then the lull
+    enter(SwitchPhase::draining, attempt_deadline_ + before_closing + request_.max_pause);
     CloseRequest close;
     close.attempt = gate_attempt();
     if (request_.patience.lull.count() > 0) close.lull_until = now_ + request_.patience.lull;

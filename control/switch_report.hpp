@@ -37,7 +37,7 @@ struct MissedAttempt {
     std::uint64_t attempt = 0;
     std::string why;                      ///< a sentence
     std::vector<std::string> waited_for;  ///< sessions, databases, transactions
-    Microseconds closed{0};               ///< how long the gate was closed; 0: it never was
+    Microseconds closed{0};               ///< how long the gate was closed at most; 0: it never was
 };
 
 /// A transaction that somebody committed on the side that was not active any more.
@@ -52,7 +52,7 @@ struct SwitchReport {
     Side from = Side::blue;
     Side to = Side::green;
     std::int64_t generation = 0;  ///< of the side that is active now
-    std::uint64_t attempts = 0;   ///< gates closed
+    std::uint64_t attempts = 0;   ///< gates asked to close
 
     std::optional<Microseconds> window;   ///< of the attempt that succeeded
     std::vector<TimedPhase> phases;       ///< in the window; they overlap

@@ -36,7 +36,7 @@ constexpr Microseconds kWarmEvery{3000};
 
 /// A drain that lasts so long is looked at for statements that wait for an advisory lock and were not seen before the
 /// gate closed; then in twice the time, and so on.
-constexpr Microseconds kLookAfter{5000};
+constexpr Microseconds kLookAfter{10000};
 
 bool in_window(SwitchPhase phase) { return phase >= SwitchPhase::draining && phase <= SwitchPhase::opening; }
 
@@ -300,10 +300,12 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
     const auto drain = std::make_shared<Drain>(executor_);
     std::optional<AttemptId> registered;
     if (!machine_.request().rehearsal()) registered = machine_.attempt();
-    const Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
     const auto began = Clock::now();
+    Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
     co_await servers_.stay_warm(registered, until);
-    it.request.move(Clock::now() - began);
+    const auto took = Clock::now() - began;
+    until += took;
+    it.request.move(took);
     data_plane_.close_gate(it.request, [drain](DrainReport report) {
         drain->report = std::move(report);
         drain->next_round.cancel();
@@ -318,7 +320,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
             co_await servers_.stay_warm(registered, until);
         } else if (!open) {
             const std::vector<LockWaiter> waiters = co_await servers_.find_lock_waiters();
-            data_plane_.interrupt_lock_waiters(it.request.attempt, waiters);
+            if (!waiters.empty()) data_plane_.interrupt_lock_waiters(it.request.attempt, waiters);
         }
     }
     co_return reply::Drained{std::move(*drain->report)};

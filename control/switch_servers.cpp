@@ -56,7 +56,8 @@ constexpr const char* kLongTransactions =
     "AND wait_event IS DISTINCT FROM 'advisory' ORDER BY xact_start LIMIT 20";
 
 /// Who waits for an advisory lock, with the number of those that it was granted; and whether commits are synchronous.
-constexpr const char* kLockWaiters =
+constexpr const char* kLockWaiters = "turnout_lock_waiters";
+constexpr const char* kLockWaitersSql =
     "WITH locks AS MATERIALIZED (SELECT pid, granted FROM pg_locks WHERE locktype = 'advisory') "
     "SELECT pid, (SELECT count(*) FROM locks held WHERE held.pid = locks.pid AND held.granted) FROM locks "
     "WHERE NOT granted";
@@ -255,6 +256,7 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
         co_await helper->query("DEALLOCATE ALL");
         helpers.push_back(helper.get());
     }
+    co_await database.reader->prepare(kLockWaiters, kLockWaitersSql);
     co_await prepare_nudge(*database.nudge);
     co_await prepare_replayed(*database.watcher, *database.forward);
     co_await prepare_set_sequences(*database.setter);
@@ -324,7 +326,7 @@ asio::awaitable<reply::Moment> SwitchServers::look_at_moment(Milliseconds long_t
 asio::awaitable<std::vector<LockWaiter>> SwitchServers::find_lock_waiters() {
     std::vector<LockWaiter> waiters;
     const auto seen = Clock::now();
-    const PgResult rows = co_await databases_[0].reader->query(kLockWaiters);
+    const PgResult rows = co_await databases_[0].reader->exec_prepared(kLockWaiters);
     for (int i = 0; i < rows.rows(); ++i) {
         waiters.push_back({rows.as<std::int32_t>(i, 0), rows.as<std::uint64_t>(i, 1), seen});
     }

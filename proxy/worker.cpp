@@ -181,7 +181,7 @@ void Worker::clear_the_way() {
 
 void Worker::interrupt_lock_waiters(std::uint64_t attempt, const std::vector<control::LockWaiter>& waiters) {
     const Gate::View gate = shared_.gate.view();
-    if (waiters.empty() || gate.attempt != attempt || gate.state == Gate::State::open) return;
+    if (gate.attempt != attempt || gate.state == Gate::State::open) return;
     for (const auto& session : stirred()) {
         for (const control::LockWaiter& waiter : waiters) {
             if (waiter.server_pid != session->server_pid() || session->busy_since() > waiter.seen) continue;
