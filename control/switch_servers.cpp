@@ -256,7 +256,8 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
         co_await helper->query("DEALLOCATE ALL");
         helpers.push_back(helper.get());
     }
-    co_await database.reader->prepare(kLockWaiters, kLockWaitersSql);
+    // Locks are the whole server's.
+    if (i == 0) co_await database.reader->prepare(kLockWaiters, kLockWaitersSql);
     co_await prepare_nudge(*database.nudge);
     co_await prepare_replayed(*database.watcher, *database.forward);
     co_await prepare_set_sequences(*database.setter);

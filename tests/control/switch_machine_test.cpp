@@ -87,6 +87,19 @@ TEST(SwitchMachine, the_window_begins_when_the_gate_closed_and_not_when_that_was
     EXPECT_LT(report.phases.front().took, 5ms) << "the drain";
 }
 
+/// The last warming may take as long as an attempt and a lull, and then the lull is waited for; who held up the drain
+/// is known to the data plane alone.
+TEST(SwitchMachine, a_data_plane_that_tells_at_its_latest_moment_is_not_forestalled) {
+    const SwitchRequest request = two_databases();
+    SwitchWorld world(request);
+    world.feed(event::Start{});
+    while (world.asked.back() != "close gate") world.step();
+    const auto asked = world.now;
+    const auto warming = request.max_pause + request.patience.lull;
+    ASSERT_TRUE(world.machine.alarm().has_value());
+    EXPECT_GT(*world.machine.alarm(), asked + warming + request.patience.lull + request.max_pause);
+}
+
 TEST(SwitchMachine, a_rollback_is_the_same_the_other_way) {
     SwitchRequest request = two_databases(SwitchKind::rollback);
     request.from = Side::green;
