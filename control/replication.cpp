@@ -164,15 +164,6 @@ asio::awaitable<void> prepare_nudge(PgConnection& source) {
         kNudge, fmt::format("UPDATE {} SET beat = $1 WHERE id = 1", names::qualified_marker_table(source.side())));
 }
 
-/// Whose slot it is costs more to tell than the rest, and is asked only once somebody is far enough.
-asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream) {
-    co_await source.prepare(
-        kReplayed,
-        "SELECT EXISTS (SELECT FROM pg_stat_get_wal_senders() w WHERE w.replay_lsn >= $2::pg_lsn AND w.pid = "
-        "(SELECT s.active_pid FROM pg_get_replication_slots() s WHERE s.slot_name = $1::name))");
-    co_await source.exec_prepared(kReplayed, stream.slot, "0/0");
-}
-
 asio::awaitable<std::int64_t> send_beat(PgConnection& source, Clock::time_point deadline) {
     const std::string table = names::qualified_marker_table(source.side());
     const std::int64_t beat = next_beat();

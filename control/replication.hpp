@@ -96,12 +96,6 @@ std::int64_t next_beat();
 /// Prepared on a connection to a database of the source, which must commit synchronously: one parameter, the beat.
 inline constexpr const char* kNudge = "turnout_nudge";
 asio::awaitable<void> prepare_nudge(PgConnection& source);
-/// Prepared on a connection to the source: whether the walsender of a slot has been told that everything up to a
-/// position is applied *and visible* on the subscriber (the slot, the position). It is told once the apply worker has
-/// nothing left to apply: at once after the last transaction that is carried. (The subscriber's own origin progress is
-/// not as good: it is moved just before a commit becomes visible.)
-inline constexpr const char* kReplayed = "turnout_replayed";
-asio::awaitable<void> prepare_replayed(PgConnection& source, const Stream& stream);
 
 /// Commits a beat on the source; what it was. Throws PgError also if the marker table has lost its row.
 asio::awaitable<std::int64_t> send_beat(PgConnection& source, Clock::time_point deadline = Clock::time_point::max());

@@ -303,6 +303,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
     const auto began = Clock::now();
     Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
     co_await servers_.stay_warm(registered, until);
+    if (registered) co_await servers_.level_streams(*registered);
     const auto took = Clock::now() - began;
     until += took;
     it.request.move(took);

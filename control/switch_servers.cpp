@@ -20,8 +20,9 @@ constexpr Milliseconds kCall{10000};
 /// schema mark is read behind the gate.
 constexpr Milliseconds kOlderTransactions{1000};
 /// Looks for the last client's commit on the standby, about 60 µs each, before a marker is sent after it: that takes a
-/// flush, and all that follows it, of the same processors.
-constexpr int kLooksBeforeMarker = 8;
+/// flush, and all that follows it, of the same processors. Each database more has a stream that wants them, too.
+constexpr std::size_t kLooksBeforeMarker = 8;
+constexpr std::size_t kLooksMore = 2;
 /// A sequence takes a server some microseconds. Where there are more than so many, others help to ask for them.
 constexpr std::size_t kSequencesEach = 250;
 constexpr std::size_t kMostHelpers = 3;
@@ -93,6 +94,18 @@ asio::awaitable<void> SwitchServers::open(std::size_t i, PgConnection::Ptr Datab
     connection = std::move(fresh);
 }
 
+asio::awaitable<void> SwitchServers::open_watcher() {
+    drop_watcher_if_broken();
+    if (watcher_) co_return;
+    PgConnection::Ptr fresh = co_await cluster_.connect(from_, cluster_.journal_database(), true);
+    fresh->set_call_timeout(kCall);
+    co_await fresh->query("SET plan_cache_mode = force_generic_plan");
+    auto watch = std::make_unique<ReplayWatch>(*fresh);
+    co_await watch->prepare();
+    watcher_ = std::move(fresh);
+    replay_watch_ = std::move(watch);
+}
+
 asio::awaitable<void> SwitchServers::open_journal(std::unique_ptr<Journal>& journal, Side side) {
     drop_if_broken(journal);
     if (journal) co_return;
@@ -105,7 +118,6 @@ asio::awaitable<void> SwitchServers::open_all(std::size_t i) {
     co_await open(i, &Database::nudge, true);
     co_await open(i, &Database::reader, true);
     co_await open(i, &Database::facts, true);
-    co_await open(i, &Database::watcher, true);
     co_await open(i, &Database::setter, false);
 }
 
@@ -141,8 +153,13 @@ void SwitchServers::drop_if_broken(PgConnection::Ptr& connection) {
     if (connection && doubtful_.note(*connection)) connection.reset();
 }
 
+void SwitchServers::drop_watcher_if_broken() {
+    drop_if_broken(watcher_);
+    if (!watcher_) replay_watch_.reset();
+}
+
 void SwitchServers::drop_broken(Database& database) {
-    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
+    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.setter}) {
         drop_if_broken(*it);
     }
     for (PgConnection::Ptr& helper : database.helpers) drop_if_broken(helper);
@@ -157,6 +174,7 @@ void SwitchServers::drop_if_broken(std::unique_ptr<Journal>& journal) {
 
 asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
     for (Database& database : databases_) drop_broken(database);
+    drop_watcher_if_broken();
     drop_if_broken(holder_);
     holder_.reset();
     drop_if_broken(active_journal_);
@@ -224,6 +242,7 @@ asio::awaitable<void> SwitchServers::raise_fence() {
 asio::awaitable<void> SwitchServers::warm_up(bool set) {
     co_await open_journal(active_journal_, from_);
     co_await open_journal(standby_journal_, to_);
+    co_await open_watcher();
     for (std::size_t i = 0; i < databases_.size(); ++i) co_await warm_up_database(i, set);
 }
 
@@ -248,7 +267,7 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     database.sequences.reset();
     co_await open_helpers(i);
     // A preparation that failed half-way has left statements behind.
-    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.watcher, &database.setter}) {
+    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.setter}) {
         co_await (*it)->query("DEALLOCATE ALL");
     }
     std::vector<PgConnection*> helpers;
@@ -259,7 +278,6 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     // Locks are the whole server's.
     if (i == 0) co_await database.reader->prepare(kLockWaiters, kLockWaitersSql);
     co_await prepare_nudge(*database.nudge);
-    co_await prepare_replayed(*database.watcher, *database.forward);
     co_await prepare_set_sequences(*database.setter);
     co_await prepare_schema_mark(*database.facts);
     co_await prepare_barrier(*database.facts, !database.before_watch.empty());
@@ -347,6 +365,15 @@ asio::awaitable<void> SwitchServers::write_intent(AttemptId id) {
     co_await journal->set_intent(id);
 }
 
+/// The intent once more is WAL that no stream carries; whoever has nothing unflushed reports that position.
+asio::awaitable<void> SwitchServers::level_streams(AttemptId id) {
+    if (databases_.size() == 1) co_return;
+    co_await write_intent(id);
+    const PgResult answer = co_await databases_[0].facts->exec_prepared(kBarrier);
+    const Barrier at = barrier(answer);
+    for (std::size_t i = 0; i < databases_.size(); ++i) co_await catch_up(i, {at.lsn, at.flushed});
+}
+
 asio::awaitable<bool> SwitchServers::withdraw_intent(AttemptId id) {
     Journal* journal = co_await active_journal();
     co_return co_await journal->withdraw_intent(id);
@@ -412,16 +439,15 @@ asio::awaitable<void> SwitchServers::enable_forward() {
 /// Everything that clients had acknowledged lies before the position; once the standby has applied up to it, all of
 /// that is visible there. A walsender that has sent everything asks for the position before it sleeps, so that no
 /// marker is needed, unless some of it was acknowledged before it was flushed (synchronous_commit off): its commit
-/// flushes that. The looks follow each other without a pause, a round trip each.
+/// flushes that. The looks follow each other without a pause, a round trip each for all databases together.
 asio::awaitable<void> SwitchServers::catch_up(std::size_t i, WrittenTo to) {
     Database& database = databases_[i];
+    const std::size_t before_marker = kLooksBeforeMarker + kLooksMore * (databases_.size() - 1);
     bool marked = !to.flushed;
     if (marked) database.nudge->send_prepared(kNudge, next_beat());
-    for (int looks = 0;; ++looks) {
-        database.watcher->send_prepared(kReplayed, database.forward->slot, to.lsn);
-        const PgResult replayed = co_await database.watcher->receive();
-        if (replayed.as<bool>(0, 0)) co_return;
-        if (looks < kLooksBeforeMarker) continue;
+    for (std::size_t looks = 0;; ++looks) {
+        if (co_await replay_watch_->look(database.forward->slot, to.lsn)) co_return;
+        if (looks < before_marker) continue;
         if (!std::exchange(marked, true)) database.nudge->send_prepared(kNudge, next_beat());
         co_await marker_sent(i);
     }
@@ -455,10 +481,12 @@ asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
 
 asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline) {
     if (registered) standby_journal_->send_touch(*registered);
+    std::vector<std::string> slots;
     for (Database& database : databases_) {
         database.facts->send_prepared(kBarrier);
-        database.watcher->send_prepared(kReplayed, database.forward->slot, "0/0");
+        slots.push_back(database.forward->slot);
     }
+    replay_watch_->send_warm(slots);
     for (Database& database : databases_) {
         const SequenceValues changes = co_await database.sequences->changes();
         if (registered && send_set_sequences(*database.setter, changes)) {
@@ -466,8 +494,8 @@ asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> register
             co_await database.setter->receive_by(deadline);
         }
         co_await database.facts->receive_by(deadline);
-        co_await database.watcher->receive_by(deadline);
     }
+    co_await watcher_->receive_by(deadline);
     if (registered) co_await standby_journal_->connection().receive_by(deadline);
 }
 

@@ -2,8 +2,8 @@
 //
 // Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader;
 // where there are many of them others help it), one that asks for the position, schema changes and prepared
-// transactions (facts), one that sees how far the standby is (watcher); on the standby one that sets sequences and
-// disables the stream (setter, synchronous_commit off). For all databases together: one to either journal, and one that
+// transactions (facts); on the standby one that sets sequences and disables the stream (setter, synchronous_commit
+// off). For all databases together: one that sees how far the standby is (watcher), one to either journal, and one that
 // holds the apply workers. Each may be used by one coroutine at a time; what the window does at once never shares one.
 #pragma once
 
@@ -16,6 +16,7 @@
 
 #include "control/journal.hpp"
 #include "control/pg_connection.hpp"
+#include "control/replay_watch.hpp"
 #include "control/replication.hpp"
 #include "control/sequences.hpp"
 #include "control/side.hpp"
@@ -46,6 +47,10 @@ class SwitchServers {
     asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
+    /// Behind stay_warm(), which flushes on the standby what the streams have applied. A stream tells of no position
+    /// behind its last transaction until that is flushed there and WAL follows: where there are several databases,
+    /// the marker of each has left those before it behind, and the window would have to send them others.
+    asio::awaitable<void> level_streams(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
     /// do. From those on the apply workers stand still, and many sequences cannot be restarted, until release().
     /// quiesce() ends all of that.
@@ -77,7 +82,7 @@ class SwitchServers {
   private:
     /// The connections of one database, and what was read over them before the window.
     struct Database {
-        PgConnection::Ptr nudge, reader, facts, watcher, setter;
+        PgConnection::Ptr nudge, reader, facts, setter;
         std::vector<PgConnection::Ptr> helpers;             ///< of reader
         std::unique_ptr<SequenceReader> sequences;          ///< over those; what it read is what the standby has
         std::unique_ptr<SequenceReader> standby_sequences;  ///< over setter
@@ -92,6 +97,7 @@ class SwitchServers {
     };
 
     asio::awaitable<void> open(std::size_t database, PgConnection::Ptr Database::*which, bool synchronous);
+    asio::awaitable<void> open_watcher();
     asio::awaitable<void> open_journal(std::unique_ptr<Journal>& journal, Side side);
     asio::awaitable<void> open_all(std::size_t database);
     asio::awaitable<void> open_helpers(std::size_t database);
@@ -105,6 +111,7 @@ class SwitchServers {
     asio::awaitable<void> hold_sequences(Database& database);
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
+    void drop_watcher_if_broken();
     void drop_if_broken(std::unique_ptr<Journal>& journal);
 
     const Cluster& cluster_;
@@ -113,6 +120,8 @@ class SwitchServers {
     DoubtfulBackends& doubtful_;
     std::vector<Database> databases_;
     std::vector<std::string> schema_marks_;
+    PgConnection::Ptr watcher_;
+    std::unique_ptr<ReplayWatch> replay_watch_;  ///< over watcher_
     std::unique_ptr<Journal> active_journal_;
     std::unique_ptr<Journal> standby_journal_;
     PgConnection::Ptr holder_;  ///< to the standby; its transaction holds the apply workers
