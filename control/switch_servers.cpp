@@ -371,7 +371,12 @@ asio::awaitable<void> SwitchServers::level_streams(AttemptId id) {
     co_await write_intent(id);
     const PgResult answer = co_await databases_[0].facts->exec_prepared(kBarrier);
     const Barrier at = barrier(answer);
-    for (std::size_t i = 0; i < databases_.size(); ++i) co_await catch_up(i, {at.lsn, at.flushed});
+    std::size_t looks = looks_before_marker();
+    for (const Database& database : databases_) {
+        for (bool there = false; !there && looks > 0; --looks) {
+            there = co_await replay_watch_->look(database.forward->slot, at.lsn);
+        }
+    }
 }
 
 asio::awaitable<bool> SwitchServers::withdraw_intent(AttemptId id) {
@@ -442,15 +447,18 @@ asio::awaitable<void> SwitchServers::enable_forward() {
 /// flushes that. The looks follow each other without a pause, a round trip each for all databases together.
 asio::awaitable<void> SwitchServers::catch_up(std::size_t i, WrittenTo to) {
     Database& database = databases_[i];
-    const std::size_t before_marker = kLooksBeforeMarker + kLooksMore * (databases_.size() - 1);
     bool marked = !to.flushed;
     if (marked) database.nudge->send_prepared(kNudge, next_beat());
     for (std::size_t looks = 0;; ++looks) {
         if (co_await replay_watch_->look(database.forward->slot, to.lsn)) co_return;
-        if (looks < before_marker) continue;
+        if (looks < looks_before_marker()) continue;
         if (!std::exchange(marked, true)) database.nudge->send_prepared(kNudge, next_beat());
         co_await marker_sent(i);
     }
+}
+
+std::size_t SwitchServers::looks_before_marker() const {
+    return kLooksBeforeMarker + kLooksMore * (databases_.size() - 1);
 }
 
 /// What the marker's commits were answered, where that is still to come: without its row nothing is flushed and nothing

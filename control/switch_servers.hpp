@@ -49,7 +49,8 @@ class SwitchServers {
     asio::awaitable<bool> withdraw_intent(AttemptId id);
     /// Behind stay_warm(), which flushes on the standby what the streams have applied. A stream tells of no position
     /// behind its last transaction until that is flushed there and WAL follows: where there are several databases,
-    /// the marker of each has left those before it behind, and the window would have to send them others.
+    /// the marker of each has left those before it behind, and the window would have to send them others. So the window
+    /// still does with those that are not there after a while: where clients write, some never are.
     asio::awaitable<void> level_streams(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
     /// do. From those on the apply workers stand still, and many sequences cannot be restarted, until release().
@@ -109,6 +110,7 @@ class SwitchServers {
     asio::awaitable<void> watch_schema(Database& database);
     asio::awaitable<void> hold_apply_workers();
     asio::awaitable<void> hold_sequences(Database& database);
+    std::size_t looks_before_marker() const;
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
     void drop_watcher_if_broken();
