@@ -9,13 +9,13 @@ namespace turnout::control {
 
 namespace {
 
-/// Two parameters, slots and a position: the places of the slots whose walsenders are there, and NULL for other
-/// walsenders. Whose slot it is costs more to tell than the rest, and is asked only once somebody is far enough.
+/// Two parameters, slots and a position: of each walsender that is there, the place of its slot among them (or NULL)
+/// and how far it is. Whose slot it is costs more to tell than the rest, and is asked only once somebody is far enough.
 constexpr const char* kReplayed = "turnout_replayed";
 constexpr const char* kReplayedSql =
     "SELECT array_position(ARRAY(SELECT s.active_pid FROM unnest($1::name[]) WITH ORDINALITY AS asked (slot, place) "
-    "LEFT JOIN pg_get_replication_slots() s ON s.slot_name = asked.slot ORDER BY asked.place), w.pid) "
-    "FROM pg_stat_get_wal_senders() w WHERE w.replay_lsn >= $2::pg_lsn";
+    "LEFT JOIN pg_get_replication_slots() s ON s.slot_name = asked.slot ORDER BY asked.place), w.pid), "
+    "w.replay_lsn FROM pg_stat_get_wal_senders() w WHERE w.replay_lsn >= $2::pg_lsn";
 
 }  // namespace
 
@@ -50,18 +50,19 @@ asio::awaitable<void> ReplayWatch::ask() {
     };
     const std::unique_ptr<ReplayWatch, decltype(done)> asked(this, done);
     std::vector<std::string> slots;
-    Lsn to;
+    Lsn nearest = looks_.front()->to;
     for (const Look* look : looks_) {
         slots.push_back(look->slot);
-        to = std::max(to, look->to);
+        nearest = std::min(nearest, look->to);
     }
-    source_.send_prepared(kReplayed, slots, to);
+    source_.send_prepared(kReplayed, slots, nearest);
     const PgResult places = co_await source_.receive();
     for (int i = 0; i < places.rows(); ++i) {
         const auto place = places.maybe<std::size_t>(i, 0);
         if (!place) continue;
+        const auto replayed = places.as<Lsn>(i, 1);
         for (Look* look : looks_) {
-            if (look->slot == slots[*place - 1] && look->to <= to) look->there = true;
+            if (look->slot == slots[*place - 1] && look->to <= replayed) look->there = true;
         }
     }
 }

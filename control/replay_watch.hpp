@@ -23,8 +23,7 @@ class ReplayWatch {
     /// subscriber. It is told once the apply worker has nothing left to apply: at once after the last transaction that
     /// is carried. (The subscriber's own origin progress is not as good: it is moved just before a commit becomes
     /// visible.) One question at a time, a round trip, for all that look: who comes while one is under way waits for
-    /// its end and may be told no although the answer is yes. So is one of several that look up to different positions
-    /// until it has passed the last of them. Throws PgError.
+    /// its end and may be told no although the answer is yes. Throws PgError.
     asio::awaitable<bool> look(const std::string& slot, Lsn to);
     /// Sends what a look sends, for all of these, so that it is quick afterwards. One answer is to be received; nobody
     /// looks until then.

@@ -87,19 +87,21 @@ asio::awaitable<void> SwitchServers::open(std::size_t i, PgConnection::Ptr Datab
     database.sequences.reset();
     database.standby_sequences.reset();
     const bool on_standby = which == &Database::setter;
-    PgConnection::Ptr fresh = co_await cluster_.connect(on_standby ? to_ : from_, cluster_.databases()[i], synchronous);
+    connection = co_await connect(on_standby ? to_ : from_, cluster_.databases()[i], synchronous);
+}
+
+asio::awaitable<PgConnection::Ptr> SwitchServers::connect(Side side, const std::string& database, bool synchronous) {
+    PgConnection::Ptr fresh = co_await cluster_.connect(side, database, synchronous);
     fresh->set_call_timeout(kCall);
     // What is asked a few times only would be planned anew each time.
     co_await fresh->query("SET plan_cache_mode = force_generic_plan");
-    connection = std::move(fresh);
+    co_return fresh;
 }
 
 asio::awaitable<void> SwitchServers::open_watcher() {
     drop_watcher_if_broken();
     if (watcher_) co_return;
-    PgConnection::Ptr fresh = co_await cluster_.connect(from_, cluster_.journal_database(), true);
-    fresh->set_call_timeout(kCall);
-    co_await fresh->query("SET plan_cache_mode = force_generic_plan");
+    PgConnection::Ptr fresh = co_await connect(from_, cluster_.journal_database(), true);
     auto watch = std::make_unique<ReplayWatch>(*fresh);
     co_await watch->prepare();
     watcher_ = std::move(fresh);

@@ -98,6 +98,7 @@ class SwitchServers {
     };
 
     asio::awaitable<void> open(std::size_t database, PgConnection::Ptr Database::*which, bool synchronous);
+    asio::awaitable<PgConnection::Ptr> connect(Side side, const std::string& database, bool synchronous);
     asio::awaitable<void> open_watcher();
     asio::awaitable<void> open_journal(std::unique_ptr<Journal>& journal, Side side);
     asio::awaitable<void> open_all(std::size_t database);
