@@ -4,6 +4,8 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <memory>
+#include <string>
+#include <utility>
 
 namespace turnout::control {
 
@@ -17,21 +19,52 @@ constexpr const char* kReplayedSql =
     "LEFT JOIN pg_get_replication_slots() s ON s.slot_name = asked.slot ORDER BY asked.place), w.pid), "
     "w.replay_lsn FROM pg_stat_get_wal_senders() w WHERE w.replay_lsn >= $2::pg_lsn";
 
+/// Subscriptions and a position: the same of each apply worker. One that copies a table (relid) has a position of its
+/// own, which is not the subscription's.
+constexpr const char* kTold = "turnout_told";
+constexpr const char* kToldSql =
+    "SELECT array_position($1::oid[], w.subid), w.latest_end_lsn FROM pg_stat_get_subscription(NULL) w "
+    "WHERE w.relid IS NULL AND w.latest_end_lsn >= $2::pg_lsn";
+
 }  // namespace
 
-ReplayWatch::ReplayWatch(PgConnection& source)
-    : source_(source), answered_(source.executor(), asio::steady_timer::time_point::max()) {}
+ReplayWatch::ReplayWatch(PgConnection& source, PgConnection& subscriber)
+    : source_(source), subscriber_(subscriber), answered_(source.executor(), asio::steady_timer::time_point::max()) {}
 
 asio::awaitable<void> ReplayWatch::prepare() {
     co_await source_.prepare(kReplayed, kReplayedSql);
+    co_await subscriber_.prepare(kTold, kToldSql);
     send_warm({});
-    co_await source_.receive();
+    co_await receive_warm(Clock::time_point::max());
 }
 
-void ReplayWatch::send_warm(const std::vector<std::string>& slots) { source_.send_prepared(kReplayed, slots, Lsn{}); }
+void ReplayWatch::send(PgConnection& side, const std::vector<const Stream*>& streams, Lsn nearest) {
+    std::vector<std::string> names;
+    for (const Stream* stream : streams) {
+        names.push_back(&side == &source_ ? stream->slot : std::to_string(stream->subscription_oid));
+    }
+    side.send_prepared(&side == &source_ ? kReplayed : kTold, names, nearest);
+}
 
-asio::awaitable<bool> ReplayWatch::look(const std::string& slot, Lsn to) {
-    Look look{slot, to};
+void ReplayWatch::send_warm(const std::vector<const Stream*>& streams) {
+    send(source_, streams, Lsn{});
+    send(subscriber_, streams, Lsn{});
+    next_ = &subscriber_;
+}
+
+asio::awaitable<void> ReplayWatch::receive_warm(Clock::time_point deadline) {
+    co_await source_.receive_by(deadline);
+    co_await subscriber_.receive_by(deadline);
+}
+
+void ReplayWatch::look_ahead(std::vector<const Stream*> streams) {
+    next_ = &subscriber_;
+    asked_ = std::move(streams);
+    send(subscriber_, asked_, Lsn{});
+}
+
+asio::awaitable<bool> ReplayWatch::look(const Stream& stream, Lsn to) {
+    Look look{stream, to};
     looks_.push_back(&look);
     const auto done = [this](Look* it) { std::erase(looks_, it); };
     const std::unique_ptr<Look, decltype(done)> listed(&look, done);
@@ -46,23 +79,33 @@ asio::awaitable<void> ReplayWatch::ask() {
     asking_ = true;
     const auto done = [](ReplayWatch* it) {
         it->asking_ = false;
+        it->asked_.clear();
         it->answered_.cancel();
     };
     const std::unique_ptr<ReplayWatch, decltype(done)> asked(this, done);
-    std::vector<std::string> slots;
+    if (asked_.empty()) send_next();
+    PgConnection& side = *std::exchange(next_, next_ == &source_ ? &subscriber_ : &source_);
+    const PgResult places = co_await side.receive();
+    note(places);
+}
+
+void ReplayWatch::send_next() {
     Lsn nearest = looks_.front()->to;
     for (const Look* look : looks_) {
-        slots.push_back(look->slot);
+        asked_.push_back(&look->stream);
         nearest = std::min(nearest, look->to);
     }
-    source_.send_prepared(kReplayed, slots, nearest);
-    const PgResult places = co_await source_.receive();
+    send(*next_, asked_, nearest);
+}
+
+void ReplayWatch::note(const PgResult& places) {
     for (int i = 0; i < places.rows(); ++i) {
         const auto place = places.maybe<std::size_t>(i, 0);
         if (!place) continue;
-        const auto replayed = places.as<Lsn>(i, 1);
+        const auto position = places.as<Lsn>(i, 1);
         for (Look* look : looks_) {
-            if (look->slot == slots[*place - 1] && look->to <= replayed) look->there = true;
+            const bool same = look->stream.subscription_oid == asked_[*place - 1]->subscription_oid;
+            if (same && look->to <= position) look->there = true;
         }
     }
 }

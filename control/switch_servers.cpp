@@ -98,13 +98,15 @@ asio::awaitable<PgConnection::Ptr> SwitchServers::connect(Side side, const std::
     co_return fresh;
 }
 
-asio::awaitable<void> SwitchServers::open_watcher() {
-    drop_watcher_if_broken();
-    if (watcher_) co_return;
-    PgConnection::Ptr fresh = co_await connect(from_, cluster_.journal_database(), true);
-    auto watch = std::make_unique<ReplayWatch>(*fresh);
+asio::awaitable<void> SwitchServers::open_watchers() {
+    drop_watchers_if_broken();
+    if (replay_watch_) co_return;
+    if (!active_watcher_) active_watcher_ = co_await connect(from_, cluster_.journal_database(), true);
+    if (!standby_watcher_) standby_watcher_ = co_await connect(to_, cluster_.journal_database(), true);
+    co_await active_watcher_->query("DEALLOCATE ALL");
+    co_await standby_watcher_->query("DEALLOCATE ALL");
+    auto watch = std::make_unique<ReplayWatch>(*active_watcher_, *standby_watcher_);
     co_await watch->prepare();
-    watcher_ = std::move(fresh);
     replay_watch_ = std::move(watch);
 }
 
@@ -155,9 +157,10 @@ void SwitchServers::drop_if_broken(PgConnection::Ptr& connection) {
     if (connection && doubtful_.note(*connection)) connection.reset();
 }
 
-void SwitchServers::drop_watcher_if_broken() {
-    drop_if_broken(watcher_);
-    if (!watcher_) replay_watch_.reset();
+void SwitchServers::drop_watchers_if_broken() {
+    drop_if_broken(active_watcher_);
+    drop_if_broken(standby_watcher_);
+    if (!active_watcher_ || !standby_watcher_) replay_watch_.reset();
 }
 
 void SwitchServers::drop_broken(Database& database) {
@@ -176,7 +179,7 @@ void SwitchServers::drop_if_broken(std::unique_ptr<Journal>& journal) {
 
 asio::awaitable<void> SwitchServers::quiesce(Clock::time_point deadline) {
     for (Database& database : databases_) drop_broken(database);
-    drop_watcher_if_broken();
+    drop_watchers_if_broken();
     drop_if_broken(holder_);
     holder_.reset();
     drop_if_broken(active_journal_);
@@ -244,7 +247,7 @@ asio::awaitable<void> SwitchServers::raise_fence() {
 asio::awaitable<void> SwitchServers::warm_up(bool set) {
     co_await open_journal(active_journal_, from_);
     co_await open_journal(standby_journal_, to_);
-    co_await open_watcher();
+    co_await open_watchers();
     for (std::size_t i = 0; i < databases_.size(); ++i) co_await warm_up_database(i, set);
 }
 
@@ -376,7 +379,7 @@ asio::awaitable<void> SwitchServers::level_streams(AttemptId id) {
     std::size_t looks = looks_before_marker();
     for (const Database& database : databases_) {
         for (bool there = false; !there && looks > 0; --looks) {
-            there = co_await replay_watch_->look(database.forward->slot, at.lsn);
+            there = co_await replay_watch_->look(*database.forward, at.lsn);
         }
     }
 }
@@ -452,7 +455,7 @@ asio::awaitable<void> SwitchServers::catch_up(std::size_t i, WrittenTo to) {
     bool marked = !to.flushed;
     if (marked) database.nudge->send_prepared(kNudge, next_beat());
     for (std::size_t looks = 0;; ++looks) {
-        if (co_await replay_watch_->look(database.forward->slot, to.lsn)) co_return;
+        if (co_await replay_watch_->look(*database.forward, to.lsn)) co_return;
         if (looks < looks_before_marker()) continue;
         if (!std::exchange(marked, true)) database.nudge->send_prepared(kNudge, next_beat());
         co_await marker_sent(i);
@@ -491,12 +494,8 @@ asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
 
 asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline) {
     if (registered) standby_journal_->send_touch(*registered);
-    std::vector<std::string> slots;
-    for (Database& database : databases_) {
-        database.facts->send_prepared(kBarrier);
-        slots.push_back(database.forward->slot);
-    }
-    replay_watch_->send_warm(slots);
+    for (Database& database : databases_) database.facts->send_prepared(kBarrier);
+    replay_watch_->send_warm(streams());
     for (Database& database : databases_) {
         const SequenceValues changes = co_await database.sequences->changes();
         if (registered && send_set_sequences(*database.setter, changes)) {
@@ -505,8 +504,14 @@ asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> register
         }
         co_await database.facts->receive_by(deadline);
     }
-    co_await watcher_->receive_by(deadline);
+    co_await replay_watch_->receive_warm(deadline);
     if (registered) co_await standby_journal_->connection().receive_by(deadline);
+}
+
+std::vector<const Stream*> SwitchServers::streams() const {
+    std::vector<const Stream*> all;
+    for (const Database& database : databases_) all.push_back(&*database.forward);
+    return all;
 }
 
 asio::awaitable<reply::Facts> SwitchServers::read_facts() {
@@ -514,6 +519,7 @@ asio::awaitable<reply::Facts> SwitchServers::read_facts() {
         database.facts->send_prepared(kBarrier);
         if (!database.schema_changes) database.facts->send_prepared(kSchemaMark);
     }
+    replay_watch_->look_ahead(streams());
     reply::Facts facts;
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         Database& database = databases_[i];

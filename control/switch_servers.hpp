@@ -3,8 +3,9 @@
 // Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader;
 // where there are many of them others help it), one that asks for the position, schema changes and prepared
 // transactions (facts); on the standby one that sets sequences and disables the stream (setter, synchronous_commit
-// off). For all databases together: one that sees how far the standby is (watcher), one to either journal, and one that
-// holds the apply workers. Each may be used by one coroutine at a time; what the window does at once never shares one.
+// off). For all databases together: one to either side that sees how far the streams are (watchers), one to either
+// journal, and one that holds the apply workers. Each may be used by one coroutine at a time; what the window does at
+// once never shares one.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -99,7 +100,7 @@ class SwitchServers {
 
     asio::awaitable<void> open(std::size_t database, PgConnection::Ptr Database::*which, bool synchronous);
     asio::awaitable<PgConnection::Ptr> connect(Side side, const std::string& database, bool synchronous);
-    asio::awaitable<void> open_watcher();
+    asio::awaitable<void> open_watchers();
     asio::awaitable<void> open_journal(std::unique_ptr<Journal>& journal, Side side);
     asio::awaitable<void> open_all(std::size_t database);
     asio::awaitable<void> open_helpers(std::size_t database);
@@ -111,10 +112,11 @@ class SwitchServers {
     asio::awaitable<void> watch_schema(Database& database);
     asio::awaitable<void> hold_apply_workers();
     asio::awaitable<void> hold_sequences(Database& database);
+    std::vector<const Stream*> streams() const;
     std::size_t looks_before_marker() const;
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
-    void drop_watcher_if_broken();
+    void drop_watchers_if_broken();
     void drop_if_broken(std::unique_ptr<Journal>& journal);
 
     const Cluster& cluster_;
@@ -123,8 +125,8 @@ class SwitchServers {
     DoubtfulBackends& doubtful_;
     std::vector<Database> databases_;
     std::vector<std::string> schema_marks_;
-    PgConnection::Ptr watcher_;
-    std::unique_ptr<ReplayWatch> replay_watch_;  ///< over watcher_
+    PgConnection::Ptr active_watcher_, standby_watcher_;
+    std::unique_ptr<ReplayWatch> replay_watch_;  ///< over those
     std::unique_ptr<Journal> active_journal_;
     std::unique_ptr<Journal> standby_journal_;
     PgConnection::Ptr holder_;  ///< to the standby; its transaction holds the apply workers

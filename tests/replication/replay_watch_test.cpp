@@ -1,4 +1,5 @@
 // How far the streams are, told over one connection to whoever looks.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -21,23 +22,29 @@ class ReplayWatchTest : public ServersTest {
         execute(Side::blue, "CREATE TABLE things (id int PRIMARY KEY)");
         await(sync(*cluster_, Side::blue, [](const SyncProgress&) {}));
         source_ = connect(Side::blue);
+        subscriber_ = connect(Side::green);
         beats_ = connect(Side::blue);
-        const PgConnection::Ptr subscriber = connect(Side::green);
-        slot_ = await(find_stream(*subscriber)).value().slot;
-        watch_ = std::make_unique<ReplayWatch>(*source_);
+        stream_ = await(find_stream(*subscriber_)).value();
+        watch_ = std::make_unique<ReplayWatch>(*source_, *subscriber_);
         await(watch_->prepare());
     }
     /// Behind all that was committed until now.
     Lsn here() { return query(*beats_, "SELECT pg_current_wal_insert_lsn()").as<Lsn>(0, 0); }
-    /// Looks until it is told so. A beat now and then: what is not flushed is not told of without more WAL.
+    /// Looks until it is told so. A beat now and then: a position at the end of a page is not told of without more WAL.
     asio::awaitable<void> passed(Lsn to) {
-        for (int looks = 1; !co_await watch_->look(slot_, to); ++looks) {
-            if (looks % 100 == 0) co_await send_beat(*beats_, Clock::now() + std::chrono::seconds(60));
+        for (int looks = 1; !co_await watch_->look(stream_, to); ++looks) {
+            if (looks % 1000 == 0) co_await send_beat(*beats_, Clock::now() + std::chrono::seconds(60));
         }
     }
+    Stream of_nobody() const {
+        Stream stream = stream_;
+        stream.slot = "of_no_stream";
+        stream.subscription_oid = 1;
+        return stream;
+    }
 
-    PgConnection::Ptr source_, beats_;
-    std::string slot_;
+    PgConnection::Ptr source_, subscriber_, beats_;
+    Stream stream_;
     std::unique_ptr<ReplayWatch> watch_;
 };
 
@@ -46,7 +53,7 @@ TEST_F(ReplayWatchTest, TellsOfAStreamOnceWhatWasCommittedIsVisibleThere) {
     query(*locker, "BEGIN; LOCK TABLE public.things");
     execute(Side::blue, "INSERT INTO things VALUES (1)");
     const Lsn to = here();
-    for (int look = 0; look < 20; ++look) EXPECT_FALSE(await(watch_->look(slot_, to)));
+    for (int look = 0; look < 20; ++look) EXPECT_FALSE(await(watch_->look(stream_, to)));
     query(*locker, "ROLLBACK");
     await(passed(to));
     EXPECT_EQ(value(Side::green, "SELECT count(*) FROM things"), "1");
@@ -57,13 +64,17 @@ TEST_F(ReplayWatchTest, TellsEachOfItsOwnStreamAndPosition) {
     const Lsn before = here();
     await(passed(before));
     const Lsn never{~std::uint64_t{0}};
+    const Stream nobody = of_nobody();
     const auto [behind, ahead, missing] =
-        await(watch_->look(slot_, before) && watch_->look(slot_, never) && watch_->look("of_no_stream", before));
+        await(watch_->look(stream_, before) && watch_->look(stream_, never) && watch_->look(nobody, before));
     EXPECT_TRUE(behind);
     EXPECT_FALSE(ahead);
     EXPECT_FALSE(missing);
-    EXPECT_FALSE(await(watch_->look("of_no_stream", before)));
-    EXPECT_FALSE(await(watch_->look(slot_, never)));
+    for (int side = 0; side < 2; ++side) {
+        EXPECT_FALSE(await(watch_->look(nobody, before)));
+        EXPECT_FALSE(await(watch_->look(stream_, never)));
+        EXPECT_FALSE(await(watch_->look(nobody, before)));
+    }
 
     execute(Side::blue, "INSERT INTO things VALUES (2)");
     const Lsn first = here();
@@ -73,13 +84,48 @@ TEST_F(ReplayWatchTest, TellsEachOfItsOwnStreamAndPosition) {
     EXPECT_EQ(value(Side::green, "SELECT count(*) FROM things"), "2");
 }
 
+/// The source's walsender is not told of what follows the last transaction before the subscriber has flushed that, here
+/// after ten seconds. Nobody is to wait for it.
+TEST_F(ReplayWatchTest, TellsOfWhatFollowsATransactionThatIsNotFlushedThere) {
+    execute(Side::green, "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    execute(Side::green, "SELECT pg_reload_conf()");
+    execute(Side::blue, "CREATE TABLE uncarried (n int)");
+    for (int round = 1; round <= 5; ++round) {
+        execute(Side::blue, fmt::format("INSERT INTO things VALUES ({})", 100 + round));
+        execute(Side::blue, "INSERT INTO uncarried VALUES (1)");
+        const Lsn to = here();
+        const auto given_up = Clock::now() + std::chrono::seconds(5);
+        for (int looks = 1; !await(watch_->look(stream_, to)); ++looks) {
+            ASSERT_LT(Clock::now(), given_up) << "in round " << round;
+            if (looks % 1000 == 0) execute(Side::blue, "INSERT INTO uncarried VALUES (2)");
+        }
+        EXPECT_EQ(value(Side::green, "SELECT count(*) FROM things"), std::to_string(round));
+    }
+    execute(Side::green, "ALTER SYSTEM RESET wal_writer_delay");
+    execute(Side::green, "SELECT pg_reload_conf()");
+}
+
+/// An answer that came before it was known how far it should be counts for the look that follows, and for that only.
+TEST_F(ReplayWatchTest, LooksAhead) {
+    await(passed(here()));
+    execute(Side::blue, "INSERT INTO things VALUES (4)");
+    const Lsn to = here();
+    const Lsn never{~std::uint64_t{0}};
+    await(passed(to));
+    watch_->look_ahead({&stream_});
+    EXPECT_TRUE(await(watch_->look(stream_, to)));
+    watch_->look_ahead({&stream_});
+    EXPECT_FALSE(await(watch_->look(stream_, never)));
+    await(passed(to));
+}
+
 /// Whoever waits for another's look goes on when that one is given up in the midst of it.
 TEST_F(ReplayWatchTest, OneThatIsGivenUpLeavesNobodyWaiting) {
-    source_->send("SELECT pg_sleep(600)");  // in its way, so that the look behind it is not answered
+    subscriber_->send("SELECT pg_sleep(600)");  // in its way, so that the look behind it is not answered
     asio::cancellation_signal give_up;
-    std::future<bool> first = asio::co_spawn(context_, watch_->look(slot_, Lsn{}),
+    std::future<bool> first = asio::co_spawn(context_, watch_->look(stream_, Lsn{}),
                                              asio::bind_cancellation_slot(give_up.slot(), asio::use_future));
-    std::future<bool> second = asio::co_spawn(context_, watch_->look(slot_, Lsn{}), asio::use_future);
+    std::future<bool> second = asio::co_spawn(context_, watch_->look(stream_, Lsn{}), asio::use_future);
     context_.restart();
     context_.poll();
     give_up.emit(asio::cancellation_type::terminal);
