@@ -24,6 +24,14 @@ std::optional<std::string_view> name_in_parse(std::string_view body, bool whole)
 
 }  // namespace
 
+bool ends_unnamed(FrontendType type, std::string_view body) noexcept {
+    if (type == FrontendType::parse) return name_in_parse(body, true) == "";
+    if (type != FrontendType::query) return false;
+    Reader reader{body};
+    (void)reader.string();
+    return !reader.finish();
+}
+
 StatementBook::StatementBook(std::size_t statement_limit, std::size_t total_limit) noexcept
     : statement_limit_(statement_limit), total_limit_(total_limit) {}
 
@@ -152,6 +160,12 @@ void StatementBook::end(std::string_view name) {
     } else {
         live_.erase(found);
     }
+}
+
+void StatementBook::pass_over_unnamed() {
+    end("");
+    const auto buried = buried_.find("");
+    if (buried != buried_.end()) buried_.erase(buried);
 }
 
 void StatementBook::end_named() {

@@ -15,6 +15,11 @@
 
 namespace turnout::protocol {
 
+/// Whether a server that is in no error ends the unnamed statement for this message first of all, whatever becomes of
+/// the message: a Query, or a Parse of the unnamed statement (postgres.c, exec_simple_query and exec_parse_message). A
+/// malformed one ends nothing. `body` is whole.
+[[nodiscard]] bool ends_unnamed(FrontendType type, std::string_view body) noexcept;
+
 /// A statement that lives on the backend.
 struct LiveStatement {
     std::string parse;       ///< the body of its Parse message; empty if it was too large to be kept
@@ -66,6 +71,10 @@ class StatementBook {
     /// What to do on a backend that was brought to `epoch`: 0 (a fresh backend), or what remember() gave last.
     /// Views are valid until the next change.
     [[nodiscard]] StatementDifference since(std::uint64_t epoch) const;
+
+    /// What the client says next ends the unnamed statement (ends_unnamed()): nobody has to bring it to a backend, nor
+    /// to close it on one that has it from before.
+    void pass_over_unnamed();
 
     /// Live statements by name; "" is the unnamed one.
     [[nodiscard]] const std::map<std::string, LiveStatement, std::less<>>& live() const noexcept { return live_; }

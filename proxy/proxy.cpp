@@ -187,7 +187,7 @@ class Proxy final : public control::DataPlane {
         auto gather = gathering<DrainReport>(std::move(done));
         const auto asked = control::Clock::now();
         if (!request.lull_until) return close_now(request, asked, gather);
-        const auto learnt = asked + (*request.lull_until - asked) / 4;
+        const auto learnt = asked + (*request.lull_until - asked) * 3 / 4;
         lull_ = std::make_shared<Lull>(workers_.size(), learnt,
                                        [this, request, asked, gather](bool) { close_now(request, asked, gather); });
         lull_timer_.expires_at(*request.lull_until);

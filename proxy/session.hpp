@@ -199,6 +199,7 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     void send_to_server(std::string_view bytes);
     Task<bool> flush_server();
     Task<bool> wait_for_permission();
+    bool next_ends_unnamed() const;
     bool refuse_held_statement();
 
     // session_from_server.cpp
@@ -337,6 +338,8 @@ class Session : public std::enable_shared_from_this<Session>, public Linked<Sess
     bool waiting_for_reply_ = false;
     std::uint64_t drop_ = 0;     ///< bytes still to come of a message that the proxy has refused
     bool skip_to_sync_ = false;  ///< the proxy answered for a held batch: its rest is dropped
+    /// It moved without its unnamed statement: the message that ends that must go to the server.
+    bool unnamed_passed_over_ = false;
     bool busy_ = false;
     bool closing_ = false;
     bool finished_ = false;

@@ -81,6 +81,7 @@ Task<bool> Session::work_off_inbox() {
             co_await replied_.wait();
             waiting_for_reply_ = false;
         } else {
+            unnamed_passed_over_ = false;
             const std::string_view rest = forward(inbox_);
             if (ended_by_client_) co_return false;
             inbox_.erase(0, inbox_.size() - rest.size());
@@ -272,9 +273,17 @@ Task<bool> Session::wait_for_permission() {
     co_return !closing_ && !hung_up_;
 }
 
+/// The client waits with a message that ends the unnamed statement, so that this need not be carried.
+bool Session::next_ends_unnamed() const {
+    if (aside_ != Aside::none || skip_to_sync_ || from_client_.mid_message()) return false;
+    protocol::FrameScanner scanner(protocol::Stream::frontend);
+    const Frame frame = scanner.next(inbox_);
+    return frame.state == FrameState::whole && ends_unnamed(static_cast<FrontendType>(frame.type), frame.body);
+}
+
 /// The client cancels a statement that is held: the proxy answers, the server never hears of it. True: done.
 bool Session::refuse_held_statement() {
-    const bool not_held = (busy_ && !asking_) || aside_ != Aside::none || interrupting_;
+    const bool not_held = (busy_ && !asking_) || aside_ != Aside::none || interrupting_ || unnamed_passed_over_;
     if (not_held || from_client_.mid_message()) return false;
     std::string answer;
     bool found = false;

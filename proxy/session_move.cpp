@@ -329,6 +329,10 @@ Task<std::string> Session::move(Side side) {
     }
     auto target = armed_;
     std::string failure;
+    if (next_ends_unnamed()) {
+        ledger_.statements().pass_over_unnamed();
+        unnamed_passed_over_ = true;
+    }
     if (current_->stream->open()) failure = co_await learn_statements();
     // A server that is lost is not asked any more: what it has not told is missed on the new one, where it is used.
     if (!current_->stream->open()) failure.clear();

@@ -140,6 +140,51 @@ TEST(StatementBook, AnArmedBackendGetsTheDifference) {
     EXPECT_EQ(difference.parse, (std::vector<std::string_view>{"changed\0select 2\0\0\0"_b, "\0select 3\0\0\0"_b}));
 }
 
+TEST(StatementBook, WhatTheNextMessageEndsIsNeitherBroughtNorClosed) {
+    StatementBook book;
+    std::uint64_t position = 0;
+    for (const char* name : {"kept", ""}) prepare(book, position, name);
+    const std::uint64_t armed = book.remember();
+    prepare(book, position, "", "select 2");
+    prepare(book, position, "late");
+    book.pass_over_unnamed();
+    EXPECT_EQ(names(book), "kept late");
+    EXPECT_TRUE(book.since(armed).close.empty());
+    EXPECT_EQ(book.since(armed).parse, (std::vector<std::string_view>{"late\0select 1\0\0\0"_b}));
+    prepare(book, position, "", "select 3");
+    EXPECT_EQ(names(book), "- kept late");
+}
+
+struct Ending {
+    const char* name;
+    FrontendType type;
+    std::string body;
+    bool ends;
+};
+void PrintTo(const Ending& c, std::ostream* out) { *out << c.name; }
+
+class EndsUnnamed : public testing::TestWithParam<Ending> {};
+
+TEST_P(EndsUnnamed, AsTheServerDoes) {
+    EXPECT_EQ(protocol::ends_unnamed(GetParam().type, GetParam().body), GetParam().ends);
+}
+
+const Ending endings[] = {
+    {"query", FrontendType::query, std::string("select 1\0"_b), true},
+    {"empty_query", FrontendType::query, std::string("\0"_b), true},
+    {"query_without_an_end", FrontendType::query, "select 1", false},
+    {"query_with_more_behind_it", FrontendType::query, std::string("select 1\0x"_b), false},
+    {"parse_of_it", FrontendType::parse, std::string("\0select 1\0\0\0"_b), true},
+    {"parse_of_nonsense", FrontendType::parse, std::string("\0selec\0\0\0"_b), true},
+    {"malformed_parse", FrontendType::parse, std::string("\0select 1"_b), false},
+    {"parse_of_another", FrontendType::parse, std::string("a\0select 1\0\0\0"_b), false},
+    {"bind", FrontendType::bind, std::string("\0\0\0\0\0\0\0\0"_b), false},
+    {"describe", FrontendType::describe, std::string("S\0"_b), false},
+    {"function_call", FrontendType::function_call, std::string("\0\0\0\1"_b), false},
+    {"sync", FrontendType::sync, "", false},
+};
+INSTANTIATE_TEST_SUITE_P(Book, EndsUnnamed, testing::ValuesIn(endings), name_of);
+
 TEST(StatementBook, WhatIsTooLargeIsNamedAndNotKept) {
     StatementBook book{100, 250};
     std::uint64_t position = 0;

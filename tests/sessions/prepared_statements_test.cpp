@@ -101,5 +101,70 @@ TEST_F(PreparedStatements, MadeAfterTheArmingAreComparedToo) {
     EXPECT_EQ(client_->replies(), "E(26000) Z(I)");
 }
 
+/// What a client holds unnamed, and a table that is locked on the other side: whoever makes a statement on it there
+/// waits.
+class UnnamedStatement : public PreparedStatements {
+  protected:
+    void prepare_on_blue(std::string_view name, std::string_view sql) {
+        client_->send(prepare(name, sql));
+        EXPECT_EQ(client_->replies(), "1 Z(I)");
+    }
+    void lock() {
+        holder_.query("BEGIN; LOCK TABLE feelings");
+        holder_.replies();
+    }
+    /// What the client says is held, and goes to the other side.
+    void say_at_the_gate(std::string_view bytes) {
+        const auto drained = plane_.close();
+        client_->send(bytes);
+        plane_.wait_for_state(client_->pid(), "held");
+        ASSERT_TRUE(plane_.claim());
+        plane_.open_to_other();
+    }
+
+    RawClient holder_{green_->port(), "postgres", "postgres"};
+};
+
+TEST_F(UnnamedStatement, IsNotMadeThereWhereTheNextMessageIsAQuery) {
+    plane_.arm();
+    prepare_on_blue("", "SELECT m FROM feelings");
+    lock();
+    say_at_the_gate(simple({"SHOW port"}));
+    EXPECT_NE(client_->transcript(1).find(std::to_string(green_->port())), std::string::npos);
+    client_->send(execute(""));
+    EXPECT_EQ(client_->replies(), "E(26000) Z(I)") << "as on a server: the Query has ended it";
+}
+
+TEST_F(UnnamedStatement, IsNotMadeThereWhereTheNextMessageMakesItAnew) {
+    plane_.arm();
+    prepare_on_blue("", "SELECT m FROM feelings");
+    lock();
+    say_at_the_gate(prepare("", "SHOW port") + execute(""));
+    EXPECT_NE(client_->transcript(2).find(std::to_string(green_->port())), std::string::npos);
+}
+
+TEST_F(UnnamedStatement, IsMadeThereWhereTheNextMessageUsesIt) {
+    plane_.arm();
+    prepare_on_blue("", "SELECT 'unnamed'");
+    say_at_the_gate(execute(""));
+    EXPECT_NE(client_->transcript(1).find("unnamed"), std::string::npos);
+}
+
+/// Once it counts on the held message to end the statement that the other side has from before, that must get there.
+TEST_F(UnnamedStatement, IsNotThatOfBeforeWhereACancelComesInTheMidstOfTheMove) {
+    prepare_on_blue("", "SELECT 'before'");
+    plane_.arm();
+    prepare_on_blue("named", "SELECT m FROM feelings");
+    lock();
+    say_at_the_gate(simple({"SELECT 1"}));
+    while (green_->value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "0") {
+    }
+    client_->cancel();
+    holder_.query("ROLLBACK");
+    EXPECT_EQ(client_->replies(), "T D C Z(I)");
+    client_->send(execute(""));
+    EXPECT_EQ(client_->replies(), "E(26000) Z(I)");
+}
+
 }  // namespace
 }  // namespace turnout::test
