@@ -187,6 +187,7 @@ class Proxy final : public control::DataPlane {
         auto gather = gathering<DrainReport>(std::move(done));
         const auto asked = control::Clock::now();
         if (!request.lull_until) return close_now(request, asked, gather);
+        // Who is busy then is waited for, for milliseconds: a moment with nobody is worth most of the patience.
         const auto learnt = asked + (*request.lull_until - asked) * 3 / 4;
         lull_ = std::make_shared<Lull>(workers_.size(), learnt,
                                        [this, request, asked, gather](bool) { close_now(request, asked, gather); });
