@@ -34,8 +34,9 @@ ReplayWatch::ReplayWatch(PgConnection& source, PgConnection& subscriber)
 asio::awaitable<void> ReplayWatch::prepare() {
     co_await source_.prepare(kReplayed, kReplayedSql);
     co_await subscriber_.prepare(kTold, kToldSql);
-    send_warm({});
-    co_await receive_warm(Clock::time_point::max());
+    const std::vector<std::string> none;
+    co_await source_.exec_prepared(kReplayed, none, Lsn{});
+    co_await subscriber_.exec_prepared(kTold, none, Lsn{});
 }
 
 void ReplayWatch::send(PgConnection& side, const std::vector<const Stream*>& streams, Lsn nearest) {

@@ -103,6 +103,7 @@ asio::awaitable<void> SwitchServers::open_watchers() {
     if (replay_watch_) co_return;
     if (!active_watcher_) active_watcher_ = co_await connect(from_, cluster_.journal_database(), true);
     if (!standby_watcher_) standby_watcher_ = co_await connect(to_, cluster_.journal_database(), true);
+    // As in prepare().
     co_await active_watcher_->query("DEALLOCATE ALL");
     co_await standby_watcher_->query("DEALLOCATE ALL");
     auto watch = std::make_unique<ReplayWatch>(*active_watcher_, *standby_watcher_);

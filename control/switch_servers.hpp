@@ -48,10 +48,10 @@ class SwitchServers {
     asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
-    /// Behind stay_warm(), which flushes on the standby what the streams have applied. A stream tells of no position
-    /// behind its last transaction until that is flushed there and WAL follows: where there are several databases,
-    /// the marker of each has left those before it behind, and the window would have to send them others. So the window
-    /// still does with those that are not there after a while: where clients write, some never are.
+    /// Behind stay_warm(), which flushes on the standby what the streams have applied. The active side is
+    /// told of no position behind a stream's last transaction until that is flushed there and WAL follows: where there
+    /// are several databases, the marker of each has left those before it behind, and the window might have to send
+    /// them others. So it still does with those that are not there after a while: where clients write, some never are.
     asio::awaitable<void> level_streams(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
     /// do. From those on the apply workers stand still, and many sequences cannot be restarted, until release().
