@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
+#include <thread>
 
 #include "bench/bench_main.hpp"
 #include "bench/cpu_time.hpp"
@@ -22,6 +24,7 @@ using namespace turnout::bench;
 struct Options : BenchOptions {
     unsigned sessions = 1000;
     unsigned seconds = 15;
+    std::vector<std::string> only;  ///< those that are measured; empty: all
 };
 
 /// Sessions that have been used before memory is looked at, so that what is allocated once is not counted. The server
@@ -39,26 +42,27 @@ class IdleBench {
         terminal_.live("starting everyone");
         std::vector<std::string> missing;
         const auto peers = stage_.everyone(options_.program, missing);
-        std::vector<std::vector<std::string>> rows{{"", "idle sessions", "KB a session", "set up a second"}};
-        for (const auto& peer : peers) rows.push_back(measure(peer->name(), *peer, Tls::none));
+        for (const auto& peer : peers) measure(peer->name(), *peer, Tls::none);
         for (const auto& peer : peers) {
             if (peer->name() == "turnout, 1 worker" || peer->name() == "PgBouncer")
-                rows.push_back(measure(peer->name() + ", TLS to clients", *peer, Tls::clients));
+                measure(peer->name() + ", TLS to clients", *peer, Tls::clients);
         }
         ServedOptions both = stage_.served_options(options_.program, 1);
         both.blue = with(both.blue, "sslmode", "require");
         Peer encrypted("turnout", std::move(both));
-        rows.push_back(measure("turnout, 1 worker, TLS to both", encrypted, Tls::both));
-        terminal_.table(rows);
+        measure("turnout, 1 worker, TLS to both", encrypted, Tls::both);
+        terminal_.table(rows_);
         if (!missing.empty()) terminal_.line(fmt::format("not installed: {}", fmt::join(missing, ", ")));
-        write_json(options_, figures_);
     }
 
   private:
     enum class Tls { none, clients, both };
 
-    std::vector<std::string> measure(const std::string& name, Peer& peer, Tls legs) {
+    void measure(const std::string& name, Peer& peer, Tls legs) {
+        const auto& only = options_.only;
+        if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end()) return;
         const bool tls = legs != Tls::none;
+        await_empty_server();
         peer.begin();
         std::vector<Connection> sessions;
         const std::string conninfo = stage_.conninfo(peer, tls);
@@ -82,10 +86,22 @@ class IdleBench {
         const double per_second = count / took.count();
         figures_.push_back(
             {{"peer", name}, {"sessions", count}, {"kb_per_session", kilobytes}, {"set_up_per_second", per_second}});
+        write_json(options_, figures_);
         sessions.clear();
         peer.end();
-        return {name, std::to_string(count), name == "direct" ? "" : fmt::format("{:.1f}", kilobytes),
-                fmt::format("{:.0f}", per_second)};
+        rows_.push_back({name, std::to_string(count), name == "direct" ? "" : fmt::format("{:.1f}", kilobytes),
+                         fmt::format("{:.0f}", per_second)});
+    }
+
+    /// Thousands of backends that end take the processors for a minute, and PgBouncer keeps its own for later clients.
+    void await_empty_server() {
+        const Connection server = connect(stage_.server().conninfo("app"));
+        const std::string ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'";
+        while (value(server.get(), ended) != "0") {
+            check_interrupted();
+            terminal_.live("waiting until the server's last sessions have ended");
+            std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        }
     }
 
     /// It says something, as a connection pool's first look does.
@@ -98,6 +114,7 @@ class IdleBench {
     Options options_;
     Terminal& terminal_;
     PeerStage stage_;
+    std::vector<std::vector<std::string>> rows_{{"", "idle sessions", "KB a session", "set up a second"}};
     boost::json::array figures_;
 };
 
@@ -112,6 +129,7 @@ int main(int argc, char** argv) {
             app.add_option("--seconds", options.seconds, "to set up those of one: fewer, where it takes longer")
                 ->check(CLI::PositiveNumber)
                 ->capture_default_str();
+            app.add_option("--only", options.only, "as the table names them: all, where it is not given");
         },
         [&](Terminal& terminal) {
             IdleBench(options, terminal).run();

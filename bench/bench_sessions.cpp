@@ -3,7 +3,8 @@
 // is asked something.
 #include <fmt/format.h>
 
-#include <cstdio>
+#include <chrono>
+#include <thread>
 
 #include "bench/bench_main.hpp"
 #include "bench/interrupt.hpp"
@@ -23,14 +24,20 @@ struct Options : BenchOptions {
     unsigned few = 20;
     unsigned many = 2000;
     unsigned writers = 16;
+    unsigned think = 0;  ///< milliseconds between two rounds of a writer
     unsigned switches = 10;
 };
+
+/// The load is watched for so long without a switch.
+constexpr std::chrono::seconds kUsual{3};
 
 /// The switches with so many sessions.
 struct Series {
     std::string name;
     unsigned sessions = 0;
+    Distribution usual;  ///< waits for a statement, beforehand
     std::vector<Microseconds> windows, drains, stalls;
+    boost::json::array reports;
     std::int64_t attempts = 0, moved = 0, failed = 0;
     unsigned deaf = 0;  ///< sessions that did not answer afterwards
 };
@@ -53,28 +60,31 @@ class SessionsBench {
         LedgerSettings settings;
         settings.conninfo = rig_.conninfo();
         settings.writers = options_.writers;
+        settings.pace.think = std::chrono::milliseconds(options_.think);
         Ledger ledger(settings);
         ledger.start();
-        std::vector<Series> all{measure("few", options_.few), measure("many", options_.many),
-                                measure("few again", options_.few)};
+        std::vector<Series> all{measure("few", options_.few, ledger), measure("many", options_.many, ledger),
+                                measure("few again", options_.few, ledger)};
         ledger.stop();
         const Audit books = audit({&ledger}, rig_.conninfo());
         tell(all, ledger.totals(), books);
+        write_figures(all);
         bool clean = books.clean() && ledger.totals().errors + ledger.totals().reconnects == 0;
         for (const Series& series : all) clean = clean && series.deaf == 0 && series.failed == 0;
         return clean ? 0 : 1;
     }
 
   private:
-    Series measure(const std::string& name, unsigned sessions);
+    Series measure(const std::string& name, unsigned sessions, const Ledger& ledger);
     void tell(const std::vector<Series>& all, const Totals& totals, const Audit& books);
+    void write_figures(const std::vector<Series>& all) const;
 
     Options options_;
     Terminal& terminal_;
     Rig rig_;
 };
 
-Series SessionsBench::measure(const std::string& name, unsigned sessions) {
+Series SessionsBench::measure(const std::string& name, unsigned sessions, const Ledger& ledger) {
     Series series{.name = name, .sessions = sessions};
     std::vector<Connection> idle;
     while (idle.size() + options_.writers < sessions) {
@@ -82,6 +92,12 @@ Series SessionsBench::measure(const std::string& name, unsigned sessions) {
         idle.push_back(connect(rig_.conninfo()));
         terminal_.live(fmt::format("{}: {} of {} sessions", name, idle.size() + options_.writers, sessions));
     }
+    const Clock::time_point from = Clock::now();
+    while (Clock::now() - from < kUsual) {
+        check_interrupted();
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    series.usual = ledger.waits(from, Clock::now()).statements;
     for (unsigned i = 1; i <= options_.switches; ++i) {
         check_interrupted();
         terminal_.live(fmt::format("{}: switch {} of {} with {} sessions", name, i, options_.switches, sessions));
@@ -92,6 +108,7 @@ Series SessionsBench::measure(const std::string& name, unsigned sessions) {
         series.attempts += integer(report, "attempts");
         series.moved += integer(member(report, "sessions"), "moved");
         series.failed += integer(member(report, "sessions"), "failed");
+        series.reports.emplace_back(report);
     }
     for (const Connection& session : idle) {
         const Result answer{PQexec(session.get(), "SELECT count(*) FROM ledger_balances")};
@@ -101,9 +118,9 @@ Series SessionsBench::measure(const std::string& name, unsigned sessions) {
 }
 
 void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, const Audit& books) {
-    terminal_.heading(
-        fmt::format("{} switches each, {} sessions writing, PostgreSQL {} and {}, fsync on, µs: p50 / max",
-                    options_.switches, options_.writers, options_.major, options_.green));
+    terminal_.heading(fmt::format(
+        "{} switches each, {} sessions writing, {} ms think time, PostgreSQL {} and {}, fsync on, µs: p50 / max",
+        options_.switches, options_.writers, options_.think, options_.major, options_.green));
     const auto two = [](const std::vector<Microseconds>& sample) {
         const Distribution d = distribution_of(sample);
         return fmt::format("{} / {}", grouped(d.p50.count()), grouped(d.max.count()));
@@ -112,6 +129,8 @@ void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, c
     for (const Series& series : all) {
         rows.push_back({fmt::format("{} ({} sessions)", series.name, series.sessions), "window " + two(series.windows),
                         "drain " + two(series.drains), "longest stall " + two(series.stalls),
+                        fmt::format("a statement without a switch {} / {}", grouped(series.usual.p50.count()),
+                                    grouped(series.usual.max.count())),
                         fmt::format("{} attempts, {} moves, {} failed, {} without an answer afterwards",
                                     series.attempts, series.moved, series.failed, series.deaf)});
     }
@@ -127,6 +146,18 @@ void SessionsBench::tell(const std::vector<Series>& all, const Totals& totals, c
          {"audit", books.summary()}});
 }
 
+void SessionsBench::write_figures(const std::vector<Series>& all) const {
+    boost::json::array list;
+    for (const Series& series : all) {
+        list.push_back({{"name", series.name},
+                        {"sessions", series.sessions},
+                        {"usual_p50_us", series.usual.p50.count()},
+                        {"usual_max_us", series.usual.max.count()},
+                        {"reports", series.reports}});
+    }
+    write_json(options_, list);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -138,6 +169,8 @@ int main(int argc, char** argv) {
             app.add_option("--few", options.few, "sessions")->capture_default_str();
             app.add_option("--many", options.many, "sessions")->capture_default_str();
             app.add_option("--writers", options.writers, "of them")->capture_default_str();
+            app.add_option("--think", options.think, "milliseconds between two rounds of a writer")
+                ->capture_default_str();
             app.add_option("--switches", options.switches, "with each number")->capture_default_str();
         },
         [&](Terminal& terminal) { return SessionsBench(options, terminal).run(); });
