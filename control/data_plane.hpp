@@ -355,6 +355,9 @@ class DataPlane {
     /// Under PinnedPolicy::wait and refuse a pinned session makes the outcome `pinned` (the gate stays closed until
     /// give_up() or the deadline).
     virtual void close_gate(const CloseRequest& request, Callback<DrainReport> done) = 0;
+    /// Whether a moment with few busy sessions is one to close the gate at, while close_gate() waits for one: first it
+    /// is. Its time ends all the same.
+    virtual void want_lull(bool /*now*/) {}
     /// Who has begun to wait since CloseRequest::lock_waiters were looked for: treated as those are. No effect unless
     /// the gate is closed for this attempt.
     virtual void interrupt_lock_waiters(std::uint64_t /*attempt*/, const std::vector<LockWaiter>& /*waiters*/) {}

@@ -200,6 +200,10 @@ class Proxy final : public control::DataPlane {
         }
     }
 
+    void want_lull(bool now) override {
+        if (lull_) lull_->want(now);
+    }
+
     void interrupt_lock_waiters(std::uint64_t attempt, const std::vector<control::LockWaiter>& waiters) override {
         for_each_worker([attempt, waiters](Worker& worker) { worker.interrupt_lock_waiters(attempt, waiters); });
     }

@@ -46,6 +46,29 @@ TEST_F(LullTest, AWorkerThatNeverTellsIsNotTakenForIdle) {
     EXPECT_FALSE(found_.has_value());
 }
 
+TEST_F(LullTest, NoneIsFoundWhileNoneIsWanted) {
+    lull_.want(false);
+    EXPECT_TRUE(tell(0, 0, 0ms));
+    EXPECT_TRUE(tell(1, 0, 20ms));
+    EXPECT_FALSE(found_.has_value());
+    lull_.want(true);
+    EXPECT_EQ(found_, true) << "it lasts";
+    EXPECT_FALSE(tell(1, 1, 21ms));
+}
+
+TEST_F(LullTest, OneIsNotFoundByWantingIt) {
+    lull_.want(true);
+    EXPECT_TRUE(tell(0, 1, 1ms));
+    EXPECT_TRUE(tell(1, 1, 1ms));
+    lull_.want(false);
+    EXPECT_TRUE(tell(0, 0, 2ms)) << "one is the least from here on";
+    EXPECT_TRUE(tell(0, 2, 3ms));
+    lull_.want(true);
+    EXPECT_FALSE(found_.has_value());
+    EXPECT_FALSE(tell(0, 0, 10ms));
+    EXPECT_EQ(found_, true);
+}
+
 TEST_F(LullTest, ItIsGivenUpWhenItsTimeHasPassed) {
     EXPECT_TRUE(tell(0, 1, 1ms));
     EXPECT_TRUE(tell(1, 0, 1ms));

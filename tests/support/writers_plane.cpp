@@ -117,7 +117,7 @@ class WritersPlane::Writer {
 };
 
 WritersPlane::WritersPlane(boost::asio::any_io_executor executor, WritersOptions options)
-    : executor_(executor), options_(std::move(options)), deadline_(executor) {
+    : executor_(executor), options_(std::move(options)), lull_(executor), deadline_(executor) {
     for (int i = 0; i < options_.writers; ++i) {
         const std::string& database = options_.databases[static_cast<std::size_t>(i) % options_.databases.size()];
         const auto before = options_.acknowledged.empty() ? 0 : options_.acknowledged[static_cast<std::size_t>(i)];
@@ -174,8 +174,9 @@ void WritersPlane::leave() {
 // ----------------------------------------------------------------------------------------------------------- the gate
 
 void WritersPlane::drained_if_quiet() {
-    if (!drained_ || busy_ > 0) return;
+    if (!drained_ || awaits_lull_ || busy_ > 0) return;
     control::DrainReport report;
+    report.closed_at = closed_;
     report.outcome = control::DrainReport::Outcome::drained;
     report.busy_at_close = busy_at_close_;
     boost::asio::post(executor_, [done = std::exchange(drained_, {}), report] { done(report); });
@@ -210,21 +211,47 @@ void WritersPlane::arm(const control::ArmRequest&, Callback<control::ArmReport> 
 
 void WritersPlane::close_gate(const control::CloseRequest& request, Callback<control::DrainReport> done) {
     const std::lock_guard lock(mutex_);
-    attempt_ = request.attempt;
+    request_ = request;
+    drained_ = std::move(done);
+    asked_ = Clock::now();
+    awaits_lull_ = request.lull_until.has_value();
+    if (!awaits_lull_) return close_now();
+    lull_.expires_at(*request.lull_until);
+    lull_.async_wait([this, attempt = request.attempt](boost::system::error_code error) {
+        if (error) return;
+        const std::lock_guard again(mutex_);
+        if (awaits_lull_ && attempt == request_.attempt) close_now();
+    });
+}
+
+void WritersPlane::want_lull(bool now) {
+    const std::lock_guard lock(mutex_);
+    if (!now) ++lulls_unwanted;
+    if (now && awaits_lull_) close_now();
+}
+
+void WritersPlane::close_now() {
+    awaits_lull_ = false;
+    closed_ = Clock::now();
     gate_ = Gate::closed;
     busy_at_close_ = static_cast<std::uint64_t>(busy_);
-    drained_ = std::move(done);
     stalls_.clear();
-    deadline_.expires_at(request.deadline);
-    deadline_.async_wait([this, attempt = request.attempt](boost::system::error_code error) {
+    request_.move(closed_ - asked_);
+    deadline_.expires_at(request_.deadline);
+    deadline_.async_wait([this, attempt = request_.attempt](boost::system::error_code error) {
         if (!error) expire(attempt);
     });
     drained_if_quiet();
 }
 
+bool WritersPlane::is_gate_open() const {
+    const std::lock_guard lock(mutex_);
+    return gate_ == Gate::open;
+}
+
 void WritersPlane::expire(std::uint64_t attempt) {
     const std::lock_guard lock(mutex_);
-    if (attempt != attempt_ || gate_ != Gate::closed) return;
+    if (attempt != request_.attempt || gate_ != Gate::closed) return;
     let_go(Gate::open);
     if (!drained_) return;
     boost::asio::post(executor_, [done = std::exchange(drained_, {})] { done({}); });
@@ -232,21 +259,23 @@ void WritersPlane::expire(std::uint64_t attempt) {
 
 bool WritersPlane::claim(std::uint64_t attempt) {
     const std::lock_guard lock(mutex_);
-    if (attempt != attempt_ || gate_ != Gate::closed) return false;
+    if (attempt != request_.attempt || gate_ != Gate::closed) return false;
     gate_ = Gate::claimed;
     return true;
 }
 
 void WritersPlane::give_up(std::uint64_t attempt) {
     const std::lock_guard lock(mutex_);
-    if (attempt != attempt_ || (gate_ != Gate::closed && gate_ != Gate::claimed)) return;
+    if (attempt != request_.attempt) return;
+    awaits_lull_ = false;
     drained_ = {};
+    if (gate_ != Gate::closed && gate_ != Gate::claimed) return;
     let_go(Gate::open);
 }
 
 void WritersPlane::open_to(std::uint64_t attempt, Side side, std::uint64_t, Callback<Clock::time_point> done) {
     const std::lock_guard lock(mutex_);
-    if (attempt == attempt_ && gate_ == Gate::claimed) {
+    if (attempt == request_.attempt && gate_ == Gate::claimed) {
         side_ = side;
         let_go(Gate::open);
     }

@@ -55,6 +55,8 @@ class WritersPlane final : public control::DataPlane {
     std::atomic<bool> plans = true;
     /// How often that was asked for.
     std::atomic<int> asked_to_plan = 0;
+    /// How often it was told that a lull is not wanted now. Any moment is one here; one that is wanted closes the gate.
+    std::atomic<int> lulls_unwanted = 0;
 
     void start(const control::DataPlaneSettings&) override {}
     void open_console(control::ConsoleDoor) override {}
@@ -65,6 +67,8 @@ class WritersPlane final : public control::DataPlane {
     void warm(Callback<> done) override;
     void disarm() override {}
     void close_gate(const control::CloseRequest& request, Callback<control::DrainReport> done) override;
+    void want_lull(bool now) override;
+    bool is_gate_open() const override;
     bool claim(std::uint64_t attempt) override;
     void claim_alive(std::uint64_t) override {}
     void give_up(std::uint64_t attempt) override;
@@ -84,6 +88,7 @@ class WritersPlane final : public control::DataPlane {
     /// Blocks until a transaction may begin; false: the end.
     bool enter(Side& side);
     void leave();
+    void close_now();
     void expire(std::uint64_t attempt);
     void drained_if_quiet();
     void let_go(Gate gate);
@@ -95,12 +100,14 @@ class WritersPlane final : public control::DataPlane {
     Gate gate_ = Gate::shut;
     Side side_ = Side::blue;
     bool ending_ = false;
-    std::uint64_t attempt_ = 0;
+    control::CloseRequest request_;  ///< the last one
+    bool awaits_lull_ = false;
+    control::Clock::time_point asked_, closed_;
     int busy_ = 0;
     std::uint64_t busy_at_close_ = 0;
     Callback<control::DrainReport> drained_;
     std::vector<control::Microseconds> stalls_;
-    boost::asio::steady_timer deadline_;
+    boost::asio::steady_timer lull_, deadline_;
     std::vector<std::unique_ptr<Writer>> writers_;
 };
 
