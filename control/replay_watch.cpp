@@ -47,15 +47,25 @@ void ReplayWatch::send(PgConnection& side, const std::vector<const Stream*>& str
     side.send_prepared(&side == &source_ ? kReplayed : kTold, names, nearest);
 }
 
-void ReplayWatch::send_warm(const std::vector<const Stream*>& streams) {
-    send(source_, streams, Lsn{});
-    send(subscriber_, streams, Lsn{});
+void ReplayWatch::send_warm(std::vector<const Stream*> streams) {
+    asked_ = std::move(streams);
+    send(source_, asked_, Lsn{});
+    send(subscriber_, asked_, Lsn{});
     next_ = &subscriber_;
 }
 
-asio::awaitable<void> ReplayWatch::receive_warm(Clock::time_point deadline) {
-    co_await source_.receive_by(deadline);
-    co_await subscriber_.receive_by(deadline);
+asio::awaitable<std::vector<Lsn>> ReplayWatch::receive_warm(Clock::time_point deadline) {
+    std::vector<Lsn> applied_to(std::exchange(asked_, {}).size());
+    for (PgConnection* side : {&source_, &subscriber_}) {
+        const PgResult places = co_await side->receive_by(deadline);
+        for (int i = 0; i < places.rows(); ++i) {
+            const auto place = places.maybe<std::size_t>(i, 0);
+            if (!place) continue;
+            Lsn& applied = applied_to.at(*place - 1);
+            applied = std::max(applied, places.as<Lsn>(i, 1));
+        }
+    }
+    co_return applied_to;
 }
 
 void ReplayWatch::look_ahead(std::vector<const Stream*> streams) {

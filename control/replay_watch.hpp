@@ -37,9 +37,9 @@ class ReplayWatch {
     void look_ahead(std::vector<const Stream*> streams);
     /// Sends what looks at these streams send, so that those are quick afterwards. receive_warm() is to follow; nobody
     /// looks until then.
-    void send_warm(const std::vector<const Stream*>& streams);
-    /// Throws PgError, also at the deadline.
-    asio::awaitable<void> receive_warm(Clock::time_point deadline);
+    void send_warm(std::vector<const Stream*> streams);
+    /// Up to where each of them is surely applied, by what either side says. Throws PgError, also at the deadline.
+    asio::awaitable<std::vector<Lsn>> receive_warm(Clock::time_point deadline);
 
   private:
     struct Look {

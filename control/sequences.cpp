@@ -129,10 +129,16 @@ asio::awaitable<PgResult> SequenceReader::prepare_statement(Share& share, std::s
     co_return co_await share.connection->exec_prepared(name);
 }
 
-asio::awaitable<SequenceValues> SequenceReader::changes() {
+void SequenceReader::ask() {
     for (const Share& share : shares_) {
         for (const std::string& statement : share.statements) share.connection->send_prepared(statement);
     }
+    asked_ = true;
+}
+
+asio::awaitable<SequenceValues> SequenceReader::changes() {
+    if (!asked_) ask();
+    asked_ = false;
     SequenceValues values;
     std::vector<std::string> reset;
     for (const Share& share : shares_) {

@@ -37,6 +37,9 @@ class SequenceReader {
     /// answered with those alone. One that had been called and counts as never called now costs one more. Throws
     /// PgError also if one of them was dropped; what was made since is not seen (the schema mark is for that).
     asio::awaitable<SequenceValues> changes();
+    /// Sends the questions of the next changes() ahead of it, into the pipelines: what was sent there before is to be
+    /// received before that.
+    void ask();
     /// What prepare() read.
     const SequenceValues& known() const { return known_; }
     /// Locks them, in a transaction on each connection: from then on changes() takes about a third less, and nobody can
@@ -61,6 +64,7 @@ class SequenceReader {
     asio::awaitable<std::vector<std::string>> receive_share(const Share& share, SequenceValues& values);
 
     bool prepared_ = false;
+    bool asked_ = false;
     std::vector<Share> shares_;
     SequenceValues known_;
     int serial_ = 0;  ///< part of the statements' names: they are made anew by each prepare()

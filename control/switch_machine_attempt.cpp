@@ -179,7 +179,6 @@ void SwitchMachine::drained(const reply::Drained& reply) {
     drained_at_ = now_;
     enter(SwitchPhase::catching_up, attempt_deadline_);
     ask(step::ReadFacts{});
-    for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CarrySequences{i, !request_.rehearsal()});
 }
 
 void SwitchMachine::facts_read(const reply::Facts& facts) {
@@ -190,6 +189,7 @@ void SwitchMachine::facts_read(const reply::Facts& facts) {
     }
     if (!facts.obstacles.empty()) return miss("prepared transactions cannot be moved", facts.obstacles);
     time_window_phase("barrier", drained_at_);
+    for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CarrySequences{i, !request_.rehearsal()});
     for (std::size_t i = 0; i < request_.databases.size(); ++i) ask(step::CatchUp{i, facts.written_to.at(i)});
 }
 

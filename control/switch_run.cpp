@@ -275,11 +275,8 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::NoteServed it) {
     co_return reply::Done{};
 }
 
-/// No stream carries the intent: where nobody writes, the standby would be told of a position behind it only with its
-/// next flush. So a marker follows it.
 SwitchRun::Reply SwitchRun::work(Ticket, step::WriteIntent it) {
     co_await servers_.write_intent(it.id);
-    for (std::size_t i = 0; i < cluster_.databases().size(); ++i) co_await servers_.carry_marker(i);
     co_return reply::Done{};
 }
 
@@ -289,8 +286,9 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::Register it) {
 }
 
 /// While a lull is waited for, what the window will do is done again and again: what has not run for a while takes
-/// three times as long. Behind the gate, whoever waits for an advisory lock of a session that waits there would do so
-/// until the deadline.
+/// three times as long. And while a stream has much to carry (its worker may be waiting for a processor) no lull is
+/// wanted: all would wait for that. Behind the gate, whoever waits for an advisory lock of a session that waits there
+/// would do so until the deadline.
 SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
     struct Drain {
         explicit Drain(const asio::any_io_executor& executor) : next_round(executor) {}
@@ -302,8 +300,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
     if (!machine_.request().rehearsal()) registered = machine_.attempt();
     const auto began = Clock::now();
     Clock::time_point until = it.request.deadline + machine_.request().patience.lull;
-    co_await servers_.stay_warm(registered, until);
-    if (registered) co_await servers_.level_streams(*registered);
+    const bool little_to_carry = co_await servers_.stay_warm(registered, until);
     const auto took = Clock::now() - began;
     until += took;
     it.request.move(took);
@@ -311,6 +308,7 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
         drain->report = std::move(report);
         drain->next_round.cancel();
     });
+    data_plane_.want_lull(little_to_carry);
     Microseconds look_after = kLookAfter;
     while (!drain->report) {
         const bool open = data_plane_.is_gate_open();
@@ -318,7 +316,9 @@ SwitchRun::Reply SwitchRun::work(Ticket, step::CloseGate it) {
         co_await drain->next_round.async_wait(kTuple);
         if (drain->report) break;
         if (data_plane_.is_gate_open()) {
-            co_await servers_.stay_warm(registered, until);
+            data_plane_.want_lull(false);
+            const bool little_now = co_await servers_.stay_warm(registered, until);
+            data_plane_.want_lull(little_now);
         } else if (!open) {
             const std::vector<LockWaiter> waiters = co_await servers_.find_lock_waiters();
             if (!waiters.empty()) data_plane_.interrupt_lock_waiters(it.request.attempt, waiters);

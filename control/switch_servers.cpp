@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "control/catalog.hpp"
@@ -19,10 +21,12 @@ constexpr Milliseconds kCall{10000};
 /// How long the transactions that began before the schema was watched are waited for. Where one runs longer, the
 /// schema mark is read behind the gate.
 constexpr Milliseconds kOlderTransactions{1000};
-/// Looks for the last client's commit on the standby, about 60 µs each, before a marker is sent after it: that takes a
-/// flush, and all that follows it, of the same processors. Each database more has a stream that wants them, too.
-constexpr std::size_t kLooksBeforeMarker = 8;
-constexpr std::size_t kLooksMore = 2;
+/// Looks for the last client's commit on the standby that follow each other at once, about 150 µs of a processor each.
+/// Where those do not find it, a worker is at work on what comes before it, and wants the same processor.
+constexpr std::size_t kLooksAtOnce = 3;
+constexpr Microseconds kBetweenLooks{200};
+/// Both sides tell of a position that is flushed as soon as a stream is so far. Should neither, a marker is sent.
+constexpr Microseconds kMarkerAfter{5000};
 /// A sequence takes a server some microseconds. Where there are more than so many, others help to ask for them.
 constexpr std::size_t kSequencesEach = 250;
 constexpr std::size_t kMostHelpers = 3;
@@ -122,7 +126,6 @@ asio::awaitable<void> SwitchServers::open_all(std::size_t i) {
     drop_broken(databases_[i]);
     co_await open(i, &Database::nudge, true);
     co_await open(i, &Database::reader, true);
-    co_await open(i, &Database::facts, true);
     co_await open(i, &Database::setter, false);
 }
 
@@ -165,7 +168,7 @@ void SwitchServers::drop_watchers_if_broken() {
 }
 
 void SwitchServers::drop_broken(Database& database) {
-    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.setter}) {
+    for (auto* it : {&database.nudge, &database.reader, &database.setter}) {
         drop_if_broken(*it);
     }
     for (PgConnection::Ptr& helper : database.helpers) drop_if_broken(helper);
@@ -246,6 +249,7 @@ asio::awaitable<void> SwitchServers::raise_fence() {
 }
 
 asio::awaitable<void> SwitchServers::warm_up(bool set) {
+    before_.clear();
     co_await open_journal(active_journal_, from_);
     co_await open_journal(standby_journal_, to_);
     co_await open_watchers();
@@ -258,8 +262,8 @@ asio::awaitable<void> SwitchServers::warm_up_database(std::size_t i, bool set) {
     co_await find_streams(database);
     if (!database.forward) refuse(to_, cluster_.databases()[i], "the stream is gone");
     if (!database.watch_raised) {
-        if (co_await raise_schema_watch(*database.facts)) {
-            database.before_watch = co_await running_transactions(*database.facts);
+        if (co_await raise_schema_watch(*database.reader)) {
+            database.before_watch = co_await running_transactions(*database.reader);
         }
         database.watch_raised = true;
     }
@@ -273,7 +277,7 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     database.sequences.reset();
     co_await open_helpers(i);
     // A preparation that failed half-way has left statements behind.
-    for (auto* it : {&database.nudge, &database.reader, &database.facts, &database.setter}) {
+    for (auto* it : {&database.nudge, &database.reader, &database.setter}) {
         co_await (*it)->query("DEALLOCATE ALL");
     }
     std::vector<PgConnection*> helpers;
@@ -285,8 +289,8 @@ asio::awaitable<void> SwitchServers::prepare(std::size_t i) {
     if (i == 0) co_await database.reader->prepare(kLockWaiters, kLockWaitersSql);
     co_await prepare_nudge(*database.nudge);
     co_await prepare_set_sequences(*database.setter);
-    co_await prepare_schema_mark(*database.facts);
-    co_await prepare_barrier(*database.facts, !database.before_watch.empty());
+    co_await prepare_schema_mark(*database.reader);
+    co_await prepare_barrier(*database.reader, !database.before_watch.empty());
     database.sequences = std::make_unique<SequenceReader>(*database.reader, std::move(helpers));
     database.standby_sequences = std::make_unique<SequenceReader>(*database.setter);
     database.prepared = true;
@@ -304,12 +308,12 @@ asio::awaitable<void> SwitchServers::warm_up_sequences(Database& database, bool 
 asio::awaitable<void> SwitchServers::watch_schema(Database& database) {
     database.schema_changes.reset();
     const bool watched = !database.before_watch.empty() &&
-                         co_await outwait(*database.facts, database.before_watch, Clock::now() + kOlderTransactions);
+                         co_await outwait(*database.reader, database.before_watch, Clock::now() + kOlderTransactions);
     if (watched) {
-        const PgResult answer = co_await database.facts->exec_prepared(kBarrier);
+        const PgResult answer = co_await database.reader->exec_prepared(kBarrier);
         database.schema_changes = barrier(answer).schema_changes;
     }
-    const PgResult mark = co_await database.facts->exec_prepared(kSchemaMark);
+    const PgResult mark = co_await database.reader->exec_prepared(kSchemaMark);
     const std::size_t i = static_cast<std::size_t>(&database - databases_.data());
     database.schema_mark = schema_marks_.empty() ? schema_mark(mark) : schema_marks_.at(i);
     // What was changed before the watch counts as a change behind the gate does: the mark decides there.
@@ -361,7 +365,7 @@ asio::awaitable<std::vector<LockWaiter>> SwitchServers::find_lock_waiters() {
 asio::awaitable<void> SwitchServers::carry_marker(std::size_t i) {
     databases_[i].nudge->send_prepared(kNudge, next_beat());
     co_await marker_sent(i);
-    const PgResult answer = co_await databases_[i].facts->exec_prepared(kBarrier);
+    const PgResult answer = co_await databases_[i].reader->exec_prepared(kBarrier);
     const Barrier at = barrier(answer);
     co_await catch_up(i, {at.lsn, at.flushed});
 }
@@ -369,20 +373,6 @@ asio::awaitable<void> SwitchServers::carry_marker(std::size_t i) {
 asio::awaitable<void> SwitchServers::write_intent(AttemptId id) {
     Journal* journal = co_await active_journal();
     co_await journal->set_intent(id);
-}
-
-/// The intent once more is WAL that no stream carries; whoever has nothing unflushed reports that position.
-asio::awaitable<void> SwitchServers::level_streams(AttemptId id) {
-    if (databases_.size() == 1) co_return;
-    co_await write_intent(id);
-    const PgResult answer = co_await databases_[0].facts->exec_prepared(kBarrier);
-    const Barrier at = barrier(answer);
-    std::size_t looks = looks_before_marker();
-    for (const Database& database : databases_) {
-        for (bool there = false; !there && looks > 0; --looks) {
-            there = co_await replay_watch_->look(*database.forward, at.lsn);
-        }
-    }
 }
 
 asio::awaitable<bool> SwitchServers::withdraw_intent(AttemptId id) {
@@ -450,21 +440,24 @@ asio::awaitable<void> SwitchServers::enable_forward() {
 /// Everything that clients had acknowledged lies before the position; once the standby has applied up to it, all of
 /// that is visible there. A walsender that has sent everything asks for the position before it sleeps, so that no
 /// marker is needed, unless some of it was acknowledged before it was flushed (synchronous_commit off): its commit
-/// flushes that. The looks follow each other without a pause, a round trip each for all databases together.
+/// flushes that. A look is a round trip for all databases together.
 asio::awaitable<void> SwitchServers::catch_up(std::size_t i, WrittenTo to) {
     Database& database = databases_[i];
     bool marked = !to.flushed;
     if (marked) database.nudge->send_prepared(kNudge, next_beat());
-    for (std::size_t looks = 0;; ++looks) {
+    const auto late = Clock::now() + kMarkerAfter;
+    asio::steady_timer pause(database.nudge->executor());
+    for (std::size_t looks = 1;; ++looks) {
         if (co_await replay_watch_->look(*database.forward, to.lsn)) co_return;
-        if (looks < looks_before_marker()) continue;
-        if (!std::exchange(marked, true)) database.nudge->send_prepared(kNudge, next_beat());
+        if (!marked && Clock::now() >= late) {
+            marked = true;
+            database.nudge->send_prepared(kNudge, next_beat());
+        }
         co_await marker_sent(i);
+        if (looks < kLooksAtOnce) continue;
+        pause.expires_after(kBetweenLooks);
+        co_await pause.async_wait(asio::use_awaitable);
     }
-}
-
-std::size_t SwitchServers::looks_before_marker() const {
-    return kLooksBeforeMarker + kLooksMore * (databases_.size() - 1);
 }
 
 /// What the marker's commits were answered, where that is still to come: without its row nothing is flushed and nothing
@@ -483,8 +476,10 @@ asio::awaitable<void> SwitchServers::marker_sent(std::size_t i) {
 
 asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
     Database& database = databases_[i];
-    SequenceValues changes = co_await database.sequences->changes();
+    std::optional<SequenceValues> read = std::exchange(database.changes, std::nullopt);
+    if (!read) read = co_await database.sequences->changes();
     if (!set) co_return;
+    SequenceValues changes = std::move(*read);
     // One that stay_warm() has set may have been set back here since.
     for (const auto& [name, value] : database.set_meanwhile) {
         const auto known = database.sequences->known().find(name);
@@ -493,20 +488,29 @@ asio::awaitable<void> SwitchServers::carry_sequences(std::size_t i, bool set) {
     if (send_set_sequences(*database.setter, changes)) co_await database.setter->receive();
 }
 
-asio::awaitable<void> SwitchServers::stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline) {
+asio::awaitable<bool> SwitchServers::stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline) {
     if (registered) standby_journal_->send_touch(*registered);
-    for (Database& database : databases_) database.facts->send_prepared(kBarrier);
-    replay_watch_->send_warm(streams());
     for (Database& database : databases_) {
+        database.reader->send_prepared(kBarrier);
+        database.sequences->ask();
+    }
+    replay_watch_->send_warm(streams());
+    std::vector<Lsn> written_to;
+    for (Database& database : databases_) {
+        const PgResult answer = co_await database.reader->receive_by(deadline);
+        written_to.push_back(barrier(answer).lsn);
         const SequenceValues changes = co_await database.sequences->changes();
         if (registered && send_set_sequences(*database.setter, changes)) {
             database.set_meanwhile.insert(changes.begin(), changes.end());
             co_await database.setter->receive_by(deadline);
         }
-        co_await database.facts->receive_by(deadline);
     }
-    co_await replay_watch_->receive_warm(deadline);
+    const std::vector<Lsn> applied_to = co_await replay_watch_->receive_warm(deadline);
     if (registered) co_await standby_journal_->connection().receive_by(deadline);
+    const bool near = std::equal(applied_to.begin(), applied_to.end(), before_.begin(), before_.end(),
+                                 [](Lsn applied, Lsn before) { return before <= applied; });
+    before_ = std::move(written_to);
+    co_return near;
 }
 
 std::vector<const Stream*> SwitchServers::streams() const {
@@ -515,17 +519,23 @@ std::vector<const Stream*> SwitchServers::streams() const {
     return all;
 }
 
+/// One backend answers for the position and the sequences: another one would have to be woken, mostly on the same
+/// processor.
 asio::awaitable<reply::Facts> SwitchServers::read_facts() {
     for (Database& database : databases_) {
-        database.facts->send_prepared(kBarrier);
-        if (!database.schema_changes) database.facts->send_prepared(kSchemaMark);
+        database.changes.reset();
+        database.reader->send_prepared(kBarrier);
+        if (database.schema_changes)
+            database.sequences->ask();
+        else
+            database.reader->send_prepared(kSchemaMark);
     }
     replay_watch_->look_ahead(streams());
     reply::Facts facts;
     for (std::size_t i = 0; i < databases_.size(); ++i) {
         Database& database = databases_[i];
         const std::string& name = cluster_.databases()[i];
-        const PgResult answer = co_await database.facts->receive();
+        const PgResult answer = co_await database.reader->receive();
         const Barrier at = barrier(answer);
         facts.written_to.push_back({at.lsn, at.flushed});
         if (at.prepared_transactions) {
@@ -535,9 +545,10 @@ asio::awaitable<reply::Facts> SwitchServers::read_facts() {
         }
         if (database.schema_changes) {
             if (at.schema_changes == database.schema_changes) continue;
-            database.facts->send_prepared(kSchemaMark);
+            database.changes = co_await database.sequences->changes();
+            database.reader->send_prepared(kSchemaMark);
         }
-        const PgResult mark = co_await database.facts->receive();
+        const PgResult mark = co_await database.reader->receive();
         if (schema_mark(mark) == database.schema_mark) continue;
         facts.changed.push_back(fmt::format("{}: the schema on {} was changed", name, turnout::name(from_)));
     }

@@ -1,11 +1,10 @@
 // The switch's side of the servers: connections that are warm before the window, and what is done over them.
 //
-// Per database: a connection to the active side that commits the marker (nudge), one that reads sequences (reader;
-// where there are many of them others help it), one that asks for the position, schema changes and prepared
-// transactions (facts); on the standby one that sets sequences and disables the stream (setter, synchronous_commit
-// off). For all databases together: one to either side that sees how far the streams are (watchers), one to either
-// journal, and one that holds the apply workers. Each may be used by one coroutine at a time; what the window does at
-// once never shares one.
+// Per database: a connection to the active side that commits the marker (nudge), one that asks for the position, schema
+// changes, prepared transactions and sequences (reader; where there are many sequences others help it); on the standby
+// one that sets sequences and disables the stream (setter, synchronous_commit off). For all databases together: one to
+// either side that sees how far the streams are (watchers), one to either journal, and one that holds the apply
+// workers. Each may be used by one coroutine at a time; what the window does at once never shares one.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -48,11 +47,6 @@ class SwitchServers {
     asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
-    /// Behind stay_warm(), which flushes on the standby what the streams have applied. The active side is
-    /// told of no position behind a stream's last transaction until that is flushed there and WAL follows: where there
-    /// are several databases, the marker of each has left those before it behind, and the window might have to send
-    /// them others. So it still does with those that are not there after a while: where clients write, some never are.
-    asio::awaitable<void> level_streams(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
     /// do. From those on the apply workers stand still, and many sequences cannot be restarted, until release().
     /// quiesce() ends all of that.
@@ -67,13 +61,17 @@ class SwitchServers {
     /// Asks what the window will ask, so that it is answered as fast as it can be then. `registered`: the standby is
     /// written to as well. Its sequences are set to the present values; the register is touched, as the activation
     /// will, whose commit flushes the WAL there: an apply worker's commits are not flushed one by one, and the
-    /// activation would have to wait for all of that. Throws PgError, also at the deadline.
-    asio::awaitable<void> stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline);
+    /// activation would have to wait for all of that. True: all that had been written when this was asked the last time
+    /// is applied by now, so that there is little to catch up with; the first time it is false. Throws PgError, also at
+    /// the deadline.
+    asio::awaitable<bool> stay_warm(std::optional<AttemptId> registered, Clock::time_point deadline);
 
     // ---- in the window: everything is open and prepared
-    asio::awaitable<void> catch_up(std::size_t database, WrittenTo to);
-    asio::awaitable<void> carry_sequences(std::size_t database, bool set);
     asio::awaitable<reply::Facts> read_facts();
+    /// Behind read_facts().
+    asio::awaitable<void> catch_up(std::size_t database, WrittenTo to);
+    /// Behind read_facts(), which has asked for them.
+    asio::awaitable<void> carry_sequences(std::size_t database, bool set);
     asio::awaitable<void> disable_forward();
     asio::awaitable<std::optional<Lsn>> activate(AttemptId id, Clock::time_point deadline);
 
@@ -84,7 +82,7 @@ class SwitchServers {
   private:
     /// The connections of one database, and what was read over them before the window.
     struct Database {
-        PgConnection::Ptr nudge, reader, facts, setter;
+        PgConnection::Ptr nudge, reader, setter;
         std::vector<PgConnection::Ptr> helpers;             ///< of reader
         std::unique_ptr<SequenceReader> sequences;          ///< over those; what it read is what the standby has
         std::unique_ptr<SequenceReader> standby_sequences;  ///< over setter
@@ -94,7 +92,8 @@ class SwitchServers {
         std::optional<std::int64_t> schema_changes;  ///< nothing: the mark itself must be read
         std::optional<Stream> forward, reverse;
         bool prepared = false;
-        SequenceValues set_meanwhile;  ///< on the standby, by stay_warm()
+        SequenceValues set_meanwhile;           ///< on the standby, by stay_warm()
+        std::optional<SequenceValues> changes;  ///< where read_facts() had to receive them before carry_sequences()
         bool may_hold_sequences = false, holds_sequences = false;
     };
 
@@ -113,7 +112,6 @@ class SwitchServers {
     asio::awaitable<void> hold_apply_workers();
     asio::awaitable<void> hold_sequences(Database& database);
     std::vector<const Stream*> streams() const;
-    std::size_t looks_before_marker() const;
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
     void drop_watchers_if_broken();
@@ -127,6 +125,7 @@ class SwitchServers {
     std::vector<std::string> schema_marks_;
     PgConnection::Ptr active_watcher_, standby_watcher_;
     std::unique_ptr<ReplayWatch> replay_watch_;  ///< over those
+    std::vector<Lsn> before_;                    ///< where the active side was at the last stay_warm(), by database
     std::unique_ptr<Journal> active_journal_;
     std::unique_ptr<Journal> standby_journal_;
     PgConnection::Ptr holder_;  ///< to the standby; its transaction holds the apply workers

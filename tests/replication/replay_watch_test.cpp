@@ -119,6 +119,31 @@ TEST_F(ReplayWatchTest, LooksAhead) {
     await(passed(to));
 }
 
+/// What keeps the window's questions fast tells how far each stream is, by whichever side knows more.
+TEST_F(ReplayWatchTest, KeepingItWarmTellsHowFarEachIs) {
+    const Lsn before = here();
+    await(passed(before));
+    const Stream nobody = of_nobody();
+    const auto warm = [&] {
+        watch_->send_warm({&nobody, &stream_});
+        return await(watch_->receive_warm(Clock::now() + std::chrono::seconds(60)));
+    };
+    std::vector<Lsn> far = warm();
+    ASSERT_EQ(far.size(), 2U);
+    EXPECT_EQ(far[0], Lsn{});
+    EXPECT_LE(before, far[1]);
+
+    const PgConnection::Ptr locker = connect(Side::green);
+    query(*locker, "BEGIN; LOCK TABLE public.things");
+    execute(Side::blue, "INSERT INTO things VALUES (5)");
+    const Lsn behind = here();
+    for (int round = 0; round < 5; ++round) EXPECT_LT(warm()[1], behind);
+    query(*locker, "ROLLBACK");
+    await(passed(behind));
+    EXPECT_LE(behind, warm()[1]);
+    EXPECT_TRUE(await(watch_->look(stream_, behind)));
+}
+
 /// Whoever waits for another's look goes on when that one is given up in the midst of it.
 TEST_F(ReplayWatchTest, OneThatIsGivenUpLeavesNobodyWaiting) {
     subscriber_->send("SELECT pg_sleep(600)");  // in its way, so that the look behind it is not answered

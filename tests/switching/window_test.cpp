@@ -2,11 +2,15 @@
 // at the end.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <libpq-fe.h>
 #include <signal.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <memory>
+#include <thread>
 
 #include "control/catalog.hpp"
 #include "control/switch_report.hpp"
@@ -58,6 +62,36 @@ TEST_F(SwitchingTest, forth_and_back_under_writers_loses_and_doubles_nothing) {
         EXPECT_EQ(process_->state_file.load(), (ServedState{i + 2, {}}));
         times.add(report);
     }
+    audit();
+}
+
+/// All would wait for what its worker has not applied. Here that waits for a lock, which goes only when the gate has
+/// been kept open for a while.
+TEST_F(SwitchingTest, the_gate_is_not_closed_while_a_stream_has_much_to_carry) {
+    SwitchOptions patient = options();
+    patient.patience.lull = 60s;
+    const std::unique_ptr<PGconn, decltype(&PQfinish)> locker(PQconnectdb(server(Side::green).conninfo("app").c_str()),
+                                                              &PQfinish);
+    const auto say = [&](const char* sql) {
+        const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(locker.get(), sql), &PQclear);
+        EXPECT_EQ(PQresultStatus(result.get()), PGRES_COMMAND_OK) << PQerrorMessage(locker.get());
+    };
+    std::atomic<bool> over = false;
+    std::thread unlocker;
+    const SwitchReport report = process_->thread.await(
+        process_->switcher.run(patient, [&](const std::string& phase, const std::vector<TimedPhase>&) {
+            if (phase != "intent" || unlocker.joinable()) return;
+            say("BEGIN; LOCK TABLE ledger IN SHARE MODE");
+            const int unwanted = process_->plane.lulls_unwanted;
+            unlocker = std::thread([&, unwanted] {
+                while (!over && process_->plane.lulls_unwanted < unwanted + 3) std::this_thread::yield();
+                say("ROLLBACK");
+            });
+        }));
+    over = true;
+    if (unlocker.joinable()) unlocker.join();
+    EXPECT_EQ(name(report.outcome), "switched") << to_text(report);
+    EXPECT_EQ(report.attempts, 1) << to_text(report);
     audit();
 }
 
