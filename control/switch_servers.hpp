@@ -43,8 +43,6 @@ class SwitchServers {
     asio::awaitable<reply::Moment> look_at_moment(Milliseconds long_transaction);
     /// Who waits for an advisory lock on the active side. Not while the window asks it.
     asio::awaitable<std::vector<LockWaiter>> find_lock_waiters();
-    /// Sends a marker through one stream and waits until it has arrived.
-    asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> write_intent(AttemptId id);
     asio::awaitable<bool> withdraw_intent(AttemptId id);
     /// Also opens the transactions that will disable the forward streams: in the window only their commits are left to
@@ -112,6 +110,8 @@ class SwitchServers {
     asio::awaitable<void> hold_apply_workers();
     asio::awaitable<void> hold_sequences(Database& database);
     std::vector<const Stream*> streams() const;
+    /// Sends a marker through one stream and waits until it has arrived.
+    asio::awaitable<void> carry_marker(std::size_t database);
     asio::awaitable<void> marker_sent(std::size_t database);
     void drop_if_broken(PgConnection::Ptr& connection);
     void drop_watchers_if_broken();

@@ -17,7 +17,7 @@ class Lull {
   public:
     using Clock = control::Clock;
 
-    /// `found` is called once, on the thread that told last, with true; or by give_up(), with false.
+    /// `found` is called once, with true by whoever's tell() or want() finds one, or with false by give_up().
     Lull(std::size_t workers, Clock::time_point learnt, std::function<void(bool)> found)
         : learnt_(learnt), found_(std::move(found)), busy_(workers, kUnknown), sum_(kUnknown), least_(kUnknown) {}
 

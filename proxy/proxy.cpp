@@ -294,7 +294,7 @@ class Proxy final : public control::DataPlane {
         });
     }
 
-    /// On any thread: at a lull it is the worker's that finds it, so that nobody begins anything between the two.
+    /// On any thread: at a lull mostly that of the worker that finds it, so that nobody begins anything in between.
     void close_now(control::CloseRequest request, control::Clock::time_point asked,
                    const std::shared_ptr<Gather<DrainReport>>& gather) {
         const auto now = control::Clock::now();
