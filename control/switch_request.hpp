@@ -21,7 +21,7 @@ struct SwitchPatience {
     Milliseconds between_looks{10};  ///< while a good moment is awaited
     /// Not behind by more than this; generous, because WAL that the streams do not carry counts here, too.
     std::int64_t lag_bytes = 16 * 1024 * 1024;
-    Milliseconds lull{200};             ///< the gate closes when few are busy, or after so long
+    Milliseconds lull{600};             ///< the gate closes when few are busy, or after so long
     Milliseconds lag_time{50};          ///< nor by this, nor by half of max_pause: a marker row is sent and awaited
     Milliseconds activation_grace{20};  ///< an activation is waited for at least this long before it is cleared up
     Milliseconds clear_up{1000};        ///< one try of void_or_obey; the watchdog is fed between them
