@@ -298,8 +298,7 @@ bool Worker::bring_holdings() {
 }
 
 void Worker::opened_to_new_side(const MomentGather& gather) {
-    tally_.total = static_cast<std::size_t>(std::count_if(
-        sessions_.begin(), sessions_.end(), [](const auto& entry) { return !entry.second->of_console(); }));
+    tally_.total = sessions_.size();
     if (close_.pinned == control::PinnedPolicy::end) {
         for (const auto& session : stirred()) {
             if (!session->pinned()) continue;
@@ -315,6 +314,9 @@ void Worker::opened_to_new_side(const MomentGather& gather) {
     for (const auto& session : stirred()) session->stay_behind();
     gate_changed();
     gather->contribute(control::Clock::now());
+    // To look at thousands of sessions takes a millisecond, for which nobody is to wait.
+    tally_.total -= static_cast<std::size_t>(std::count_if(
+        sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second->of_console(); }));
 }
 
 // ----------------------------------------------------------------------------------------------------- arm and move
