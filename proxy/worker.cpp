@@ -82,11 +82,16 @@ void Worker::adopt(int socket, int family) {
     });
 }
 
+void Worker::of_console(std::uint64_t session) {
+    if (sessions_.contains(session)) consoles_.insert(session);
+}
+
 void Worker::forget(std::uint64_t session) {
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return;
     stirred_.remove(*found->second);
     sessions_.erase(found);
+    consoles_.erase(session);
     counters_.clients.subtract();
     shared_.clients.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -298,7 +303,7 @@ bool Worker::bring_holdings() {
 }
 
 void Worker::opened_to_new_side(const MomentGather& gather) {
-    tally_.total = sessions_.size();
+    tally_.total = sessions_.size() - consoles_.size();
     if (close_.pinned == control::PinnedPolicy::end) {
         for (const auto& session : stirred()) {
             if (!session->pinned()) continue;
@@ -314,9 +319,6 @@ void Worker::opened_to_new_side(const MomentGather& gather) {
     for (const auto& session : stirred()) session->stay_behind();
     gate_changed();
     gather->contribute(control::Clock::now());
-    // To look at thousands of sessions takes a millisecond, for which nobody is to wait.
-    tally_.total -= static_cast<std::size_t>(std::count_if(
-        sessions_.begin(), sessions_.end(), [](const auto& entry) { return entry.second->of_console(); }));
 }
 
 // ----------------------------------------------------------------------------------------------------- arm and move

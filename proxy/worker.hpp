@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -82,6 +83,8 @@ class Worker {
     void arm_later(const std::shared_ptr<Session>& session);
     /// Its backend on the side that was left is lost: it moves now.
     void move_later(std::shared_ptr<Session> session);
+    /// It is one of the console from now on.
+    void of_console(std::uint64_t session);
     void forget(std::uint64_t session);
     control::MoveReport& tally() { return tally_; }
     /// A session goes on that waited for so long. `counted_in` is its own memory of the arming that counted it: however
@@ -149,6 +152,8 @@ class Worker {
     WorkerCounters counters_;
 
     std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;
+    /// Of those, the ones of the console: to look for them among thousands would take a millisecond of the window.
+    std::unordered_set<std::uint64_t> consoles_;
     std::size_t busy_ = 0;
     LinkedList<Session> stirred_;
     std::vector<std::shared_ptr<Session>> held_;
