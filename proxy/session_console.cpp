@@ -34,7 +34,7 @@ Task<void> Session::carry_console() {
         co_return;
     }
     console_ = std::make_shared<Stream>(worker_.context(), ends[0], AF_UNIX);
-    worker_.of_console(id_);
+    worker_.console_began(id_);
     set_phase(Phase::idle);
     protocol::StartupMessage startup;
     startup.version = version_;

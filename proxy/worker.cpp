@@ -82,7 +82,7 @@ void Worker::adopt(int socket, int family) {
     });
 }
 
-void Worker::of_console(std::uint64_t session) {
+void Worker::console_began(std::uint64_t session) {
     if (sessions_.contains(session)) consoles_.insert(session);
 }
 
@@ -462,15 +462,11 @@ Task<void> Worker::look_at_sessions(ViewsGather gather) {
 
 void Worker::end_sessions(bool now, const CountGather& gather) {
     auto sessions = sessions_;
-    std::size_t of_console = 0;
     for (auto& [id, session] : sessions) {
-        if (session->of_console()) {
-            ++of_console;  // control has still to answer, and ends it itself
-        } else if (now || session->safe()) {
-            session->end("57P01", "terminating connection due to administrator command", "");
-        }
+        if (session->of_console()) continue;  // control has still to answer, and ends it itself
+        if (now || session->safe()) session->end("57P01", "terminating connection due to administrator command", "");
     }
-    gather->contribute(sessions_.size() - of_console);
+    gather->contribute(sessions_.size() - consoles_.size());
 }
 
 void Worker::end_served() {

@@ -83,8 +83,8 @@ class Worker {
     void arm_later(const std::shared_ptr<Session>& session);
     /// Its backend on the side that was left is lost: it moves now.
     void move_later(std::shared_ptr<Session> session);
-    /// It is one of the console from now on.
-    void of_console(std::uint64_t session);
+    /// This session is one of the console from now on.
+    void console_began(std::uint64_t session);
     void forget(std::uint64_t session);
     control::MoveReport& tally() { return tally_; }
     /// A session goes on that waited for so long. `counted_in` is its own memory of the arming that counted it: however

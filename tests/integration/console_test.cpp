@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
@@ -469,6 +470,23 @@ TEST_F(AdminConsole, NoPasswordAndNoVerifierIsInAnythingThatWasWritten) {
     EXPECT_EQ(pair_->turnout().run({"show", "history", "--json"}).out.find("[{\"time\""), 0U);
     for (const auto& [where, text] : all)
         for (const std::string& secret : secrets) EXPECT_EQ(text.find(secret), std::string::npos) << where;
+}
+
+TEST_F(AdminConsole, IsNotAmongTheSessionsThatASwitchMoves) {
+    EXPECT_EQ(psql(conninfo(), "RELOAD").status, 0);
+    const bench::Connection client = pair_->connect();
+    const bench::Connection console = bench::connect(remote("dba"));
+    bench::run(console.get(), "SHOW VERSION");
+    eventually(
+        [] {
+            const std::string clients = psql(conninfo(), "SHOW CLIENTS").out;
+            return std::count(clients.begin(), clients.end(), '\n') == 1;
+        },
+        "the clients of the tests before to be gone");
+    const json::object report = pair_->change();
+    EXPECT_EQ(report.at("sessions").at("total").to_number<int>(), 1);
+    EXPECT_EQ(report.at("sessions").at("moved").to_number<int>(), 1);
+    bench::run(console.get(), "SHOW VERSION");
 }
 
 }  // namespace
